@@ -1,0 +1,3 @@
+//! A PHP session save handler for Redis and Valkey.
+
+pub mod save_path;
