@@ -1,0 +1,140 @@
+<?php
+// The page of scripts/demo: a visit counter and one session variable, served by
+// three PHP nodes that share nothing but Redis.
+declare(strict_types=1);
+
+const RECENT = 12; // visits that the page shows
+
+/** Seconds until Redis drops the session, or null if Redis does not say. */
+function seconds_left(string $id): ?int
+{
+    $server = parse_url((string) ini_get('session.save_path'));
+    if (!isset($server['host'])) {
+        return null;
+    }
+    $port = $server['port'] ?? 6379;
+    $redis = @stream_socket_client("tcp://{$server['host']}:$port", $code, $reason, 1.0);
+    if ($redis === false) {
+        return null;
+    }
+    stream_set_timeout($redis, 1);
+    $key = "PHPREDIS_SESSION:$id";
+    fwrite($redis, sprintf("*2\r\n$3\r\nTTL\r\n$%d\r\n%s\r\n", strlen($key), $key));
+    $answer = (string) fgets($redis);
+    fclose($redis);
+    return preg_match('/^:(\d+)\r\n$/', $answer, $match) ? (int) $match[1] : null;
+}
+
+function duration(int $seconds): string
+{
+    [$minutes, $rest] = [intdiv($seconds, 60), $seconds % 60];
+    return trim(($minutes ? "$minutes min " : '') . ($rest || !$minutes ? "$rest s" : ''));
+}
+
+function html(string $text): string
+{
+    return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE, 'UTF-8');
+}
+
+$node = getenv('NODE_NAME') ?: gethostname();
+$number = preg_match('/([1-9])$/', $node, $match) ? (int) $match[1] : 0; // its colour
+
+if (!session_start()) {
+    http_response_code(503);
+    header('Content-Type: text/plain');
+    exit("$node: the session could not be started; the log of php-fpm says why.\n");
+}
+
+if ($_SERVER['REQUEST_METHOD'] === 'POST') {
+    // Changing the value is no visit; the redirect makes the next one.
+    $value = $_POST['value'] ?? '';
+    $_SESSION['value'] = is_string($value) ? substr($value, 0, 200) : '';
+    $_SESSION['value_from'] = $node;
+    session_write_close();
+    header('Location: ./', true, 303);
+    exit;
+}
+
+$left_before = seconds_left(session_id());
+$visits = $_SESSION['visits'] = ($_SESSION['visits'] ?? 0) + 1;
+$recent = $_SESSION['recent'] = array_slice([...($_SESSION['recent'] ?? []), [$visits, $node, $number]], -RECENT);
+$value = $_SESSION['value'] ?? '';
+$value_from = $_SESSION['value_from'] ?? '';
+session_write_close(); // frees the session for other requests of this visitor
+$left = seconds_left(session_id());
+
+header('Cache-Control: no-store');
+if (isset($_GET['plain']) || str_contains($_SERVER['HTTP_ACCEPT'] ?? '', 'application/json')) {
+    header('Content-Type: application/json');
+    $flags = JSON_THROW_ON_ERROR | JSON_INVALID_UTF8_SUBSTITUTE | JSON_UNESCAPED_SLASHES;
+    exit(json_encode(['node' => $node, 'visits' => $visits, 'value' => $value], $flags) . "\n");
+}
+?>
+<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>Visit <?= $visits ?> · shared PHP sessions</title>
+  <link rel="stylesheet" href="style.css">
+</head>
+<body>
+<main>
+  <header>
+    <h1>Three PHP nodes, one session</h1>
+    <p>A load balancer gives each request to another node. The nodes share nothing but Redis.</p>
+  </header>
+
+  <section class="now" aria-label="This visit">
+    <p class="visit"><span>Visit</span> <strong><?= $visits ?></strong></p>
+    <p class="by"><span>answered by</span> <strong class="node n<?= $number ?>"><?= html($node) ?></strong></p>
+  </section>
+
+  <section aria-labelledby="recent">
+    <h2 id="recent">Your last visits</h2>
+    <ol class="recent">
+<?php foreach ($recent as [$visit, $by, $colour]): ?>
+      <li class="node n<?= (int) $colour ?>" title="visit <?= (int) $visit ?>: <?= html($by) ?>"><b><?= (int) $visit ?></b> <span><?= html($by) ?></span></li>
+<?php endforeach ?>
+    </ol>
+  </section>
+
+  <section aria-labelledby="value">
+    <h2 id="value">A value in the session</h2>
+    <form method="post" action="./">
+      <label for="field">Text</label>
+      <input id="field" name="value" value="<?= html($value) ?>" maxlength="60" placeholder="anything" autocomplete="off">
+      <button>Save</button>
+    </form>
+<?php if ($value_from !== ''): ?>
+    <p class="note">Saved by <?= html($value_from) ?>, read by <?= html($node) ?>.</p>
+<?php endif ?>
+  </section>
+
+  <section aria-labelledby="session">
+    <h2 id="session">Where it is kept</h2>
+    <dl>
+      <dt>Session</dt>
+      <dd><code><?= html(substr(session_id(), 0, 8)) ?>…</code></dd>
+      <dt>Save handler</dt>
+      <dd><code><?= html((string) ini_get('session.save_handler')) ?></code></dd>
+      <dt>Save path</dt>
+      <dd><code><?= html((string) ini_get('session.save_path')) ?></code></dd>
+<?php if ($left !== null): ?>
+      <dt>Expires in</dt>
+      <dd><?= duration($left) ?><?php if ($left_before !== null && $left_before < $left): ?>, renewed by this visit (it had <?= duration($left_before) ?> left)<?php endif ?></dd>
+<?php endif ?>
+    </dl>
+  </section>
+
+  <section aria-labelledby="try">
+    <h2 id="try">Try</h2>
+    <ul>
+      <li><a href="./">Reload</a>: the next node answers, and the count goes on.</li>
+      <li>Save another text and reload: every node knows it.</li>
+      <li>Stop a node with the command that <code>scripts/demo</code> printed, and reload: nobody is logged out.</li>
+    </ul>
+  </section>
+</main>
+</body>
+</html>

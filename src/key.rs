@@ -1,0 +1,118 @@
+//! Session ids and the Redis keys made of them.
+//!
+//! A session has one key, and beside it companions that exist only while
+//! requests compete for it. All of them live in one cluster slot.
+
+/// Ends of our companion keys. An id that ends like one would be another
+/// session's lock.
+const COMPANIONS: [&str; 3] = ["_LOCK", "_BATON", "_WAITERS"];
+
+/// Longest id that is accepted, in bytes. PHP itself makes 22 to 256.
+const MAX_SID: usize = 256;
+
+/// Prefix of the session key where the save path names none.
+pub const STANDALONE_PREFIX: &str = "PHPREDIS_SESSION:";
+
+/// Why an id is refused. The id itself is never shown: it is a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSid {
+    /// No id at all.
+    #[error("the session id is empty")]
+    Empty,
+    /// More than 256 bytes.
+    #[error("the session id is longer than 256 bytes")]
+    TooLong,
+    /// White space or a control character, NUL among them.
+    #[error("the session id contains white space or control characters")]
+    Characters,
+    /// Ends like a companion key.
+    #[error(
+        "the session id ends like a key that this handler uses itself (_LOCK, _BATON, _WAITERS)"
+    )]
+    Reserved,
+}
+
+/// A session id that is safe to make a key of. Applications choose their own
+/// ids, so everything is accepted that cannot be mistaken for something else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sid(Vec<u8>);
+
+impl Sid {
+    /// Checks `bytes`.
+    ///
+    /// # Errors
+    /// [`InvalidSid`] says which rule the id breaks.
+    pub fn new(bytes: &[u8]) -> Result<Self, InvalidSid> {
+        if bytes.is_empty() {
+            Err(InvalidSid::Empty)
+        } else if bytes.len() > MAX_SID {
+            Err(InvalidSid::TooLong)
+        } else if bytes.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+            Err(InvalidSid::Characters)
+        } else if COMPANIONS.iter().any(|end| bytes.ends_with(end.as_bytes())) {
+            Err(InvalidSid::Reserved)
+        } else {
+            Ok(Self(bytes.to_vec()))
+        }
+    }
+
+    /// The id as PHP knows it.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The keys of one session.
+#[derive(Clone)]
+pub struct Keys {
+    /// The session's data.
+    pub session: Vec<u8>,
+    /// Who may write: a token.
+    pub lock: Vec<u8>,
+    /// Where the next holder waits for its turn.
+    pub baton: Vec<u8>,
+    /// How many wait.
+    pub waiters: Vec<u8>,
+}
+
+impl Keys {
+    /// The keys of `sid` under `prefix`, named as phpredis names them.
+    pub fn new(prefix: &str, sid: &Sid) -> Self {
+        let session = [prefix.as_bytes(), sid.as_bytes()].concat();
+        let companion = |end: &str| [session.as_slice(), end.as_bytes()].concat();
+        let [lock, baton, waiters] = COMPANIONS.map(companion);
+        Self { lock, baton, waiters, session }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_applications_choose_are_accepted() {
+        for id in ["abc", "a,b-c", "user:42", "ümlaut", "{tag}x", "_LOCKx", "../../etc"] {
+            assert!(Sid::new(id.as_bytes()).is_ok(), "{id}");
+        }
+        assert!(Sid::new(&[b'a'; 256]).is_ok());
+    }
+
+    #[test]
+    fn ids_that_could_be_mistaken_are_refused() {
+        assert_eq!(Sid::new(b"").err(), Some(InvalidSid::Empty));
+        assert_eq!(Sid::new(&[b'a'; 257]).err(), Some(InvalidSid::TooLong));
+        for id in ["a b", "a\n", "a\0b", "\t", "a\x7f"] {
+            assert_eq!(Sid::new(id.as_bytes()).err(), Some(InvalidSid::Characters), "{id:?}");
+        }
+        for id in ["x_LOCK", "_LOCK", "x_BATON", "x_WAITERS"] {
+            assert_eq!(Sid::new(id.as_bytes()).err(), Some(InvalidSid::Reserved), "{id}");
+        }
+    }
+
+    #[test]
+    fn keys_are_named_as_phpredis_names_them() {
+        let keys = Keys::new(STANDALONE_PREFIX, &Sid::new(b"abc").unwrap());
+        assert_eq!(keys.session, b"PHPREDIS_SESSION:abc");
+        assert_eq!(keys.lock, b"PHPREDIS_SESSION:abc_LOCK");
+    }
+}

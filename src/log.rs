@@ -1,0 +1,116 @@
+//! Where events go: a file, standard error or syslog.
+//!
+//! An event tells the operation, how long it took, how many bytes of session
+//! data, which host, and what came of it. Never an id, data, token or
+//! password. Off by default; then an event costs one comparison.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// The local syslog daemon's socket.
+const SYSLOG: &str = "/dev/log";
+/// Facility "user", severity "info".
+const SYSLOG_PRIORITY: u8 = 14;
+
+static STARTED: OnceLock<()> = OnceLock::new();
+
+/// Whether [`start`] has been called in this process.
+pub fn is_started() -> bool {
+    STARTED.get().is_some()
+}
+
+/// Starts logging to `target`, once in a process: a path, `stderr` or
+/// `syslog`. `level` is off, error, warn, info, debug or trace.
+///
+/// # Errors
+/// Words for the operator; nothing is logged then.
+pub fn start(target: &str, level: &str) -> Result<(), String> {
+    if STARTED.set(()).is_err() {
+        return Ok(());
+    }
+    let filter = LevelFilter::from_str(level).map_err(|_| {
+        format!("redis_session.log_level is '{level}': use off, error, warn, info, debug or trace")
+    })?;
+    if target.is_empty() || filter == LevelFilter::OFF {
+        return Ok(());
+    }
+    let writer = match target {
+        "stderr" => BoxMakeWriter::new(io::stderr),
+        "syslog" => BoxMakeWriter::new(Syslog::connect().map_err(|e| {
+            format!("redis_session.log is syslog, but {SYSLOG} cannot be reached: {e}")
+        })?),
+        path => {
+            let file = OpenOptions::new().append(true).create(true).open(path);
+            let file = file.map_err(|e| format!("cannot open redis_session.log {path}: {e}"))?;
+            BoxMakeWriter::new(Arc::new(file))
+        }
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_max_level(filter)
+        .with_ansi(false)
+        .with_target(false)
+        .finish();
+    // It fails only where somebody else in this process logs already.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}
+
+/// Times one operation, if anybody wants to know.
+pub struct Stopwatch(Option<Instant>);
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self(tracing::enabled!(tracing::Level::DEBUG).then(Instant::now))
+    }
+
+    /// Whole microseconds since the start.
+    pub fn micros(&self) -> u64 {
+        let elapsed = self.0.map_or(Duration::ZERO, |start| start.elapsed());
+        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One datagram a line, as syslog daemons expect it.
+#[derive(Clone)]
+struct Syslog(Arc<UnixDatagram>);
+
+impl Syslog {
+    fn connect() -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(SYSLOG)?;
+        socket.set_nonblocking(true)?; // a full daemon must not stop a request
+        Ok(Self(Arc::new(socket)))
+    }
+}
+
+impl Write for Syslog {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut message =
+            format!("<{SYSLOG_PRIORITY}>redis_session[{}]: ", std::process::id()).into_bytes();
+        message.extend_from_slice(line.trim_ascii_end());
+        self.0.send(&message)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Syslog {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

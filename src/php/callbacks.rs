@@ -1,0 +1,242 @@
+//! The nine functions that PHP's session module calls.
+//!
+//! Each runs one method of [`Handler`] under a guard, and then, owning
+//! nothing, tells PHP what came of it.
+
+use std::ffi::{c_char, c_void};
+use std::ptr;
+
+use ext_php_rs::ffi::{
+    ext_php_rs_zend_string_init, ext_php_rs_zend_string_release, zend_long, zend_string,
+};
+
+use super::boundary::{attempt, bytes, handler, notice, report, set_handler, warn};
+use super::ffi::{php_session_create_id, ps_module, zend_result};
+use super::ini;
+use crate::error::Error;
+use crate::handler::Handler;
+use crate::settings::Ttl;
+
+type ModData = *mut *mut c_void;
+
+const SUCCESS: zend_result = 0;
+const FAILURE: zend_result = -1;
+/// How many new ids are tried before giving up.
+const NEW_ID_TRIES: usize = 3;
+
+/// The callbacks under a name that PHP's `session.save_handler` can choose.
+pub const fn save_handler(name: *const c_char) -> ps_module {
+    ps_module {
+        s_name: name,
+        s_open: Some(open),
+        s_close: Some(close),
+        s_read: Some(read),
+        s_write: Some(write),
+        s_destroy: Some(destroy),
+        s_gc: Some(gc),
+        s_create_sid: Some(create_sid),
+        s_validate_sid: Some(validate_sid),
+        s_update_timestamp: Some(update_timestamp),
+    }
+}
+
+/// Runs `f` on the open session's handler and leaves any error for `report`.
+///
+/// # Safety
+/// `mod_data` is what PHP gave to the callback.
+unsafe fn with<T>(
+    mod_data: ModData,
+    f: impl FnOnce(&mut Handler) -> Result<T, Error>,
+) -> Option<T> {
+    // SAFETY: the caller's promise; PHP calls one callback at a time for one
+    // session, and `f`, which runs under a guard, calls no PHP.
+    match unsafe { handler(mod_data) } {
+        Some(handler) => attempt(|| f(handler)),
+        None => {
+            warn("Redis connection not available: the session is not open");
+            None
+        }
+    }
+}
+
+/// Reports what is waiting, and answers PHP.
+///
+/// # Safety
+/// As for [`report`].
+unsafe fn conclude(done: bool) -> zend_result {
+    // SAFETY: passed on.
+    unsafe { report() };
+    if done { SUCCESS } else { FAILURE }
+}
+
+fn ttl(maxlifetime: zend_long) -> Ttl {
+    let (ttl, replaced) = Ttl::from_maxlifetime(maxlifetime);
+    if let Some(why) = replaced {
+        notice(&why.to_string());
+    }
+    ttl
+}
+
+#[cfg(not(open_takes_zend_string))]
+unsafe extern "C" fn open(
+    mod_data: ModData,
+    save_path: *const c_char,
+    _session_name: *const c_char,
+) -> zend_result {
+    // SAFETY: PHP passes a C string that lives during the call.
+    unsafe { open_bytes(mod_data, std::ffi::CStr::from_ptr(save_path).to_bytes()) }
+}
+
+#[cfg(open_takes_zend_string)]
+unsafe extern "C" fn open(
+    mod_data: ModData,
+    save_path: *mut zend_string,
+    _session_name: *mut zend_string,
+) -> zend_result {
+    // SAFETY: PHP passes a string that lives during the call.
+    unsafe { open_bytes(mod_data, bytes(save_path)) }
+}
+
+/// # Safety
+/// As for the callbacks.
+unsafe fn open_bytes(mod_data: ModData, save_path: &[u8]) -> zend_result {
+    let settings = ini::settings();
+    let opened = attempt(|| {
+        let save_path = String::from_utf8_lossy(save_path);
+        // SAFETY: `mod_data` is PHP's, and no other reference is around.
+        let warnings = match unsafe { handler(mod_data) } {
+            Some(open) => open.reopen(&save_path, settings)?,
+            None => {
+                let (fresh, warnings) = Handler::open(&save_path, settings)?;
+                // SAFETY: as above.
+                unsafe { set_handler(mod_data, Some(fresh)) };
+                warnings
+            }
+        };
+        warnings.iter().for_each(|text| warn(text));
+        Ok(())
+    });
+    // SAFETY: nothing is owned, and no handler is used afterwards.
+    unsafe { conclude(opened.is_some()) }
+}
+
+unsafe extern "C" fn close(mod_data: ModData) -> zend_result {
+    // SAFETY: `mod_data` is PHP's; afterwards nothing is owned.
+    unsafe {
+        if handler(mod_data).is_some() {
+            with(mod_data, |handler| {
+                handler.close();
+                Ok(())
+            });
+            attempt(|| {
+                set_handler(mod_data, None);
+                Ok(())
+            });
+        }
+        conclude(true)
+    }
+}
+
+unsafe extern "C" fn read(
+    mod_data: ModData,
+    sid: *mut zend_string,
+    value: *mut *mut zend_string,
+    maxlifetime: zend_long,
+) -> zend_result {
+    let ttl = ttl(maxlifetime);
+    // SAFETY: `mod_data` and `sid` are PHP's and live. The data stay parked in
+    // the handler while PHP allocates, which may bail out; they are dropped
+    // before anything else of PHP runs.
+    unsafe {
+        let done = with(mod_data, |handler| handler.read(bytes(sid), ttl));
+        if done.is_some()
+            && let Some(parked) = handler(mod_data).map(|handler| &raw mut handler.data)
+        {
+            let (start, size) = ((*parked).as_ptr(), (*parked).len());
+            *value = ext_php_rs_zend_string_init(start.cast(), size, false);
+            *parked = Vec::new();
+        }
+        conclude(done.is_some())
+    }
+}
+
+unsafe extern "C" fn write(
+    mod_data: ModData,
+    sid: *mut zend_string,
+    value: *mut zend_string,
+    maxlifetime: zend_long,
+) -> zend_result {
+    let ttl = ttl(maxlifetime);
+    // SAFETY: all pointers are PHP's and live; afterwards nothing is owned.
+    unsafe {
+        let done = with(mod_data, |handler| handler.write(bytes(sid), bytes(value), ttl));
+        conclude(done.is_some())
+    }
+}
+
+unsafe extern "C" fn update_timestamp(
+    mod_data: ModData,
+    sid: *mut zend_string,
+    value: *mut zend_string,
+    maxlifetime: zend_long,
+) -> zend_result {
+    let ttl = ttl(maxlifetime);
+    // SAFETY: as for `write`.
+    unsafe {
+        let done =
+            with(mod_data, |handler| handler.update_timestamp(bytes(sid), bytes(value), ttl));
+        conclude(done.is_some())
+    }
+}
+
+unsafe extern "C" fn destroy(mod_data: ModData, sid: *mut zend_string) -> zend_result {
+    // SAFETY: as for `write`.
+    unsafe {
+        let done = with(mod_data, |handler| handler.destroy(bytes(sid)));
+        conclude(done.is_some())
+    }
+}
+
+/// Redis removes expired sessions itself.
+unsafe extern "C" fn gc(
+    _mod_data: ModData,
+    _maxlifetime: zend_long,
+    removed: *mut zend_long,
+) -> zend_long {
+    // SAFETY: PHP passes a place for the number.
+    unsafe { *removed = 0 };
+    0
+}
+
+unsafe extern "C" fn validate_sid(mod_data: ModData, sid: *mut zend_string) -> zend_result {
+    // SAFETY: as for `write`.
+    unsafe {
+        let known = with(mod_data, |handler| handler.validate(bytes(sid)));
+        conclude(known == Some(true))
+    }
+}
+
+unsafe extern "C" fn create_sid(mod_data: ModData) -> *mut zend_string {
+    // SAFETY: `mod_data` is PHP's. PHP's generator may bail out: nothing is
+    // owned when it is called. Ids that are not returned are released.
+    unsafe {
+        for _ in 0..NEW_ID_TRIES {
+            let sid = php_session_create_id(mod_data);
+            if sid.is_null() || handler(mod_data).is_none() {
+                return sid; // asked by a handler that has not opened us
+            }
+            if with(mod_data, |handler| handler.is_unused(bytes(sid))) != Some(false) {
+                report();
+                return sid;
+            }
+            ext_php_rs_zend_string_release(sid);
+        }
+        with(mod_data, |handler| {
+            handler.fail_read(Error::Collision);
+            Ok(())
+        });
+        let sid = php_session_create_id(ptr::null_mut());
+        report();
+        sid
+    }
+}

@@ -1,0 +1,60 @@
+//! What phpinfo() and `php --ri redis_session` show.
+
+use std::ffi::{CStr, c_char};
+use std::sync::atomic::Ordering;
+
+use ext_php_rs::ffi::{
+    php_info_print_table_end, php_info_print_table_row, php_info_print_table_start,
+};
+use ext_php_rs::zend::ModuleEntry;
+
+use super::boundary::park;
+use super::ffi::display_ini_entries;
+use super::{DROP_IN_NAME, NAME, Server, server_of};
+use crate::connections::Process;
+
+/// PHP's callback.
+pub extern "C" fn show(module: *mut ModuleEntry) {
+    // SAFETY: prints with PHP's functions, owning nothing meanwhile: each text
+    // is parked before PHP is called. `module` is PHP's own.
+    unsafe {
+        php_info_print_table_start();
+        row(c"Redis session save handler", || "enabled".to_owned());
+        row(c"Version", || env!("CARGO_PKG_VERSION").to_owned());
+        row(c"Save handler redis", || served_by(DROP_IN_NAME));
+        row(c"Save handler redis_session", || served_by(NAME));
+        row(c"TLS", || "rustls with ring, TLS 1.2 and 1.3".to_owned());
+        row(c"Redis client library", || {
+            concat!("redis (Rust crate) ", env!("REDIS_CRATE")).to_owned()
+        });
+        row(c"Connections of this process", || {
+            let counters = &Process::current().counters;
+            let [open, reused, replaced] = [&counters.open, &counters.reused, &counters.replaced]
+                .map(|counter| counter.load(Ordering::Relaxed));
+            format!("{open} open, {reused} times reused, {replaced} replaced")
+        });
+        row(c"Last error of this process", || {
+            Process::current().counters.last_error().unwrap_or_else(|| "none".to_owned())
+        });
+        php_info_print_table_end();
+        display_ini_entries(module.cast());
+    }
+}
+
+/// # Safety
+/// Calls PHP: the caller owns nothing that needs a destructor.
+unsafe fn row(name: &'static CStr, value: impl FnOnce() -> String) {
+    let value: *const c_char = park(&value());
+    // SAFETY: two columns, two C strings; the value stays parked meanwhile.
+    unsafe { php_info_print_table_row(2, name.as_ptr(), value) };
+}
+
+fn served_by(name: &CStr) -> String {
+    match server_of(name) {
+        Server::Us => "served by this extension".to_owned(),
+        Server::Another => "served by another extension (phpredis); use \
+                            session.save_handler = redis_session to choose this one"
+            .to_owned(),
+        Server::Nobody => "not registered: PHP's table of save handlers is full".to_owned(),
+    }
+}

@@ -1,0 +1,119 @@
+//! The module that PHP loads. The only unsafe code, the only calls of PHP.
+//!
+//! What may happen when:
+//! - `MINIT` runs once, in PHP-FPM before the workers are forked and as root:
+//!   it registers names and starts no thread, opens no file, no connection.
+//! - Requests run in a forked worker, or in one of several threads. All state
+//!   hangs on the `mod_data` of one session or on the process.
+//! - `MSHUTDOWN` closes the connections. Our code stays mapped after PHP has
+//!   unloaded us, because the helper thread may still be on its way out.
+#![allow(unsafe_code)]
+
+mod boundary;
+mod callbacks;
+mod ffi;
+mod info;
+mod ini;
+
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
+
+use ext_php_rs::builders::{ModuleBuilder, ModuleStartup};
+use ext_php_rs::ffi::_zend_module_dep as zend_module_dep;
+use ext_php_rs::zend::{ModuleAllocations, ModuleEntry, StaticModuleEntry};
+
+use self::callbacks::save_handler;
+use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
+use crate::connections::Process;
+
+/// The name that `php -m` shows, and the alias that never clashes.
+const NAME: &CStr = c"redis_session";
+/// The name that sites have in their `session.save_handler`.
+const DROP_IN_NAME: &CStr = c"redis";
+
+struct Handlers([ps_module; 2]);
+// SAFETY: the table is constant, and its pointers are to constants.
+unsafe impl Sync for Handlers {}
+static HANDLERS: Handlers =
+    Handlers([save_handler(DROP_IN_NAME.as_ptr()), save_handler(NAME.as_ptr())]);
+
+/// Who serves a save handler's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    Us,
+    Another,
+    Nobody,
+}
+
+fn server_of(name: &CStr) -> Server {
+    // SAFETY: looks the name up; runs no PHP code.
+    let found = unsafe { _php_find_ps_module(name.as_ptr()) };
+    if HANDLERS.0.iter().any(|ours| ptr::eq(ours, found)) {
+        Server::Us
+    } else if found.is_null() {
+        Server::Nobody
+    } else {
+        Server::Another
+    }
+}
+
+extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
+    std::panic::set_hook(Box::new(|_| {})); // a caught panic becomes a warning
+    ini::register(module);
+    for (name, handler) in [DROP_IN_NAME, NAME].into_iter().zip(&HANDLERS.0) {
+        // Where phpredis is loaded it keeps its name.
+        if server_of(name) == Server::Nobody {
+            // SAFETY: the entry is static. Fails only where PHP's table of
+            // save handlers is full, which phpinfo() then shows.
+            unsafe { php_session_register_module(handler) };
+        }
+    }
+    0
+}
+
+extern "C" fn shutdown(_type: c_int, _module: c_int) -> c_int {
+    Process::shut_down();
+    0
+}
+
+struct Dependencies([zend_module_dep; 3]);
+// SAFETY: the table is constant, and its pointers are to constants.
+unsafe impl Sync for Dependencies {}
+/// PHP starts these before us, whatever the order of the `extension=` lines:
+/// the session module because we register with it, phpredis so that we see
+/// which names it has taken.
+static DEPENDENCIES: Dependencies = Dependencies([
+    dependency(c"session".as_ptr(), MODULE_DEP_REQUIRED),
+    dependency(c"redis".as_ptr(), MODULE_DEP_OPTIONAL),
+    dependency(ptr::null(), 0),
+]);
+
+const MODULE_DEP_REQUIRED: u8 = 1;
+const MODULE_DEP_OPTIONAL: u8 = 3;
+
+const fn dependency(name: *const c_char, type_: u8) -> zend_module_dep {
+    zend_module_dep { name, rel: ptr::null(), version: ptr::null(), type_ }
+}
+
+static MODULE: StaticModuleEntry = StaticModuleEntry::new();
+
+/// Where PHP enters: the description of this module.
+#[unsafe(no_mangle)]
+pub extern "C" fn get_module() -> *mut ModuleEntry {
+    MODULE.get_or_init(|| {
+        let name = NAME.to_str().unwrap_or_default();
+        let builder = ModuleBuilder::new(name, env!("CARGO_PKG_VERSION"))
+            .startup_function(startup)
+            .shutdown_function(shutdown)
+            .info_function(info::show);
+        let built: Result<(ModuleEntry, ModuleStartup, ModuleAllocations), _> = builder.try_into();
+        match built {
+            Ok((mut entry, _, allocations)) => {
+                entry.deps = DEPENDENCIES.0.as_ptr();
+                (entry, allocations)
+            }
+            // It fails for names with a NUL byte, or for functions; this has neither.
+            Err(_) => std::process::abort(),
+        }
+    })
+}

@@ -1,0 +1,98 @@
+//! What to log in with, and the four forms of `auth=`.
+
+use std::fmt;
+
+use super::piece::{Fault, Piece};
+
+/// A password. Cannot be shown by accident: [`expose`](Self::expose) is the
+/// only way to its text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text into custody.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, to be sent to the server and nowhere else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Always `***`.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The arguments of `AUTH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The ACL user. `None` is the server's default user, and the only choice
+    /// before Redis 6.
+    pub user: Option<String>,
+    /// May be empty, but only with a user.
+    pub password: Secret,
+}
+
+impl Auth {
+    /// No user and no password is no login, so that a text made from unset
+    /// variables (`?auth=`) works with a server that wants none.
+    pub(super) fn unless_empty(user: String, password: String) -> Option<Self> {
+        let user = Some(user).filter(|user| !user.is_empty());
+        (user.is_some() || !password.is_empty())
+            .then_some(Self { user, password: Secret(password) })
+    }
+}
+
+/// The `auth` parameters of one server, as they are found.
+#[derive(Default)]
+pub(super) struct AuthParameters {
+    scalar: Option<String>,
+    list: Vec<String>,
+    user: Option<String>,
+    pass: Option<String>,
+}
+
+impl AuthParameters {
+    /// Takes `auth=value` or `auth[key]=value`, which is all of `piece`.
+    ///
+    /// # Errors
+    /// The key is none of those that phpredis reads.
+    pub fn add(&mut self, key: Option<&str>, value: String, piece: Piece<'_>) -> Result<(), Fault> {
+        match (key, self.list.len()) {
+            (None, _) => self.scalar = Some(value),
+            (Some("user"), _) => self.user = Some(value),
+            (Some("pass"), _) => self.pass = Some(value),
+            (Some(""), _) | (Some("0"), 0) | (Some("1"), 1) => self.list.push(value),
+            (Some(_), _) => return Err(piece.fault(FORMS)),
+        }
+        Ok(())
+    }
+
+    /// What they say together.
+    ///
+    /// # Errors
+    /// They are none of the four forms, or a mixture. `piece` is where.
+    pub fn finish(self, piece: Piece<'_>) -> Result<Option<Auth>, Fault> {
+        let mut list = self.list.into_iter();
+        let list = (list.next(), list.next(), list.next());
+        let (user, password) = match (self.scalar, list, self.user, self.pass) {
+            (None, (None, ..), None, None) => return Ok(None),
+            (Some(password), (None, ..), None, None)
+            | (None, (Some(password), None, _), None, None) => (String::new(), password),
+            (None, (Some(user), Some(password), None), None, None) => (user, password),
+            (None, (None, ..), user, Some(password)) => (user.unwrap_or_default(), password),
+            _ => return Err(piece.fault(FORMS)),
+        };
+        Ok(Auth::unless_empty(user, password))
+    }
+}
+
+const FORMS: &str = "auth is one of auth=password, auth[]=password, \
+                     auth[]=user&auth[]=password, auth[user]=user&auth[pass]=password";

@@ -1,0 +1,157 @@
+//! Hides passwords in the text of a save path, also of a malformed one.
+//!
+//! Works by permission: shown is what reads as a host or as a parameter that
+//! holds no secret, and the rest is hidden. So a text that nobody understands
+//! shows too little rather than a password.
+
+use std::ops::Range;
+
+use super::address::{SCHEMES, locate, site, split_scheme};
+use super::piece::{Piece, is_separator};
+use super::query::{self, Kind};
+
+/// The text with `***` for what may be secret. Control characters are
+/// replaced, so that the text fits into one line of a log.
+pub(super) fn masked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for hidden in hidden(text) {
+        shown.push_str(text.get(from..hidden.start).unwrap_or_default());
+        shown.push_str("***");
+        from = hidden.end;
+    }
+    shown.push_str(text.get(from..).unwrap_or_default());
+    shown.replace(char::is_control, "\u{fffd}")
+}
+
+/// Whether a part of `range` may be secret.
+pub(super) fn hides(text: &str, range: Range<usize>) -> bool {
+    hidden(text).iter().any(|hidden| hidden.start < range.end && range.start < hidden.end)
+}
+
+/// What may be secret, in the order of the text; nothing twice.
+fn hidden(text: &str) -> Vec<Range<usize>> {
+    let mut hidden = Vec::new();
+    for segment in segments(Piece::of(text).unquoted()) {
+        hide_in_segment(segment, &mut hidden);
+    }
+    hidden.retain(|range| !range.is_empty());
+    hidden
+}
+
+/// Cuts the text before each server with a known scheme: only there is it
+/// certain that a password has ended.
+fn segments(text: Piece<'_>) -> Vec<Piece<'_>> {
+    let mut segments = Vec::new();
+    let mut rest = text;
+    for part in text.split(is_separator) {
+        if split_scheme(part).0.is_some_and(is_known) {
+            let (before, from_here) = rest.split_at(part.at() - rest.at());
+            let text = before.text().trim_end_matches(is_separator);
+            segments.push(before.split_at(text.len()).0);
+            rest = from_here;
+        }
+    }
+    segments.push(rest);
+    segments
+}
+
+fn is_known(scheme: Piece<'_>) -> bool {
+    SCHEMES.iter().any(|known| scheme.text().eq_ignore_ascii_case(known))
+}
+
+fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
+    let (scheme, body) = split_scheme(segment);
+    if scheme.is_some_and(|scheme| !is_known(scheme)) {
+        hidden.push(body.at()..segment.end());
+        return;
+    }
+    let last_at = body.text().rfind('@').unwrap_or(0);
+    if body.find(is_separator).is_some_and(|index| index < last_at) {
+        // The separator may be in a password.
+        hidden.push(suspect(body)..segment.end());
+        return;
+    }
+    let has_site = scheme.is_some_and(|scheme| !scheme.text().eq_ignore_ascii_case("unix"));
+    if !has_site {
+        return scan(body, false, hidden);
+    }
+    let (first, others) = body.split_before(is_separator);
+    match locate(first) {
+        Err(_) => hidden.push(suspect(first)..segment.end()),
+        Ok((user_info, site)) => {
+            if let Some(user_info) = user_info {
+                // A user alone is often a password in the wrong place.
+                let password = user_info.split_once(":").map(|(_, password)| password);
+                let secret = password.filter(|password| !password.is_empty());
+                hidden.push(secret.unwrap_or(user_info).at()..user_info.end());
+            }
+            match site.query {
+                Some(query) => scan(body.after(query.at() - body.at()), true, hidden),
+                None => scan(others, false, hidden),
+            }
+        }
+    }
+}
+
+/// Where a secret may start in what does not read as a site: behind the user,
+/// or where there is neither user nor password, behind the host. A query may
+/// hold one as well.
+fn suspect(body: Piece<'_>) -> usize {
+    let (before_at, at) = body.split_before('@');
+    let behind_colon = before_at.find(':').map(|index| index + 1);
+    let start = if at.is_empty() {
+        let (host, _) = body.split_before(|c| matches!(c, '/' | '?' | '#'));
+        behind_colon.unwrap_or(host.len())
+    } else {
+        behind_colon.filter(|start| *start < before_at.len()).unwrap_or(0)
+    };
+    let (before_query, _) = body.split_before('?');
+    body.at() + start.min(before_query.len())
+}
+
+/// Goes through servers without a scheme, and through queries (`in_query`
+/// says where it starts). Once a secret has begun, only a known parameter
+/// ends it: a bare `&` or `,` may be part of the secret.
+fn scan(text: Piece<'_>, in_query: bool, hidden: &mut Vec<Range<usize>>) {
+    let mut in_query = in_query;
+    let mut secret: Option<usize> = None;
+    let mut rest = text;
+    loop {
+        let ends = |c: char| is_separator(c) || c == if in_query { '&' } else { '?' };
+        let (token, tail) = rest.split_before(ends);
+        if token.is_empty() {
+            // Nothing to hide, and it does not end a secret.
+        } else if in_query {
+            let parameter = query::parameter(token);
+            let open = parameter.value.find('@').is_none();
+            match parameter.kind() {
+                Kind::Unknown => {
+                    let start =
+                        if parameter.value.is_empty() { token.at() } else { parameter.value.at() };
+                    secret.get_or_insert(start);
+                }
+                kind => {
+                    let ended = secret.take();
+                    hidden.extend(ended.map(|start| start..token.at().saturating_sub(1)));
+                    secret = (kind == Kind::Secret || !open).then(|| parameter.value.at());
+                }
+            }
+        } else if secret.is_none() && !is_plain_server(token) {
+            secret = Some(suspect(token));
+        }
+        let Some(mark) = tail.text().chars().next() else {
+            break;
+        };
+        in_query = matches!(mark, '?' | '&');
+        rest = tail.after(mark.len_utf8());
+    }
+    hidden.extend(secret.map(|start| start..text.end()));
+}
+
+fn is_plain_server(token: Piece<'_>) -> bool {
+    let (scheme, body) = split_scheme(token);
+    let unix = scheme.is_none_or(|scheme| scheme.text().eq_ignore_ascii_case("unix"));
+    let is_path = unix && body.text().starts_with('/') && body.find('@').is_none();
+    is_path || site(token).is_ok()
+}

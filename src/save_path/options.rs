@@ -1,0 +1,134 @@
+//! What the parameters of a server mean, their defaults and limits.
+
+use std::time::Duration;
+
+use super::Host;
+use super::address::Place;
+use super::auth::AuthParameters;
+use super::piece::{Fault, Piece};
+use super::query::{self, Parameter};
+use super::tls::{Tls, switch};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than 30 years is a mistake, and near what clocks can add up.
+const MAX_SECONDS: f64 = 1e9;
+
+/// Applies the query of `place`, which is all of `part`, to its defaults.
+pub(super) fn host(
+    place: Place<'_>,
+    part: Piece<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Host, Fault> {
+    let mut host = Host {
+        address: place.address,
+        tls: place.tls.then(Tls::default),
+        weight: 1,
+        timeout: DEFAULT_TIMEOUT,
+        read_timeout: DEFAULT_TIMEOUT,
+        persistent: true,
+        persistent_id: None,
+        retry_interval: Duration::ZERO,
+        database: 0,
+        prefix: None,
+        auth: None,
+    };
+    let mut database = None;
+    let mut auth = AuthParameters::default();
+    for parameter in place.query.into_iter().flat_map(query::parameters) {
+        let piece = parameter.piece;
+        let (name, key) = parameter.decoded_name()?;
+        let value = parameter.value.decoded(true)?;
+        let named = |reason: &str| piece.fault(format!("{name} {reason}"));
+        match (name.as_str(), key.as_deref()) {
+            ("weight", None) => host.weight = weight(&value).map_err(named)?,
+            ("timeout", None) => host.timeout = timeout(&value).map_err(named)?,
+            ("read_timeout", None) => host.read_timeout = read_timeout(&value).map_err(named)?,
+            ("persistent", None) => host.persistent = switch(&value).map_err(named)?,
+            ("persistent_id", None) => {
+                host.persistent_id = Some(value).filter(|id| !id.is_empty());
+            }
+            ("retry_interval", None) => {
+                let pause = number(&value).map_err(named)?;
+                host.retry_interval = Duration::from_millis(pause.into());
+            }
+            ("database", None) => database = Some(number(&value).map_err(named)?),
+            ("prefix", None) => host.prefix = Some(value),
+            ("auth", key) => auth.add(key, value, piece)?,
+            ("stream", Some(option)) => stream(&mut host, option, value, &parameter)?,
+            ("stream", None) => return Err(piece.fault("stream needs an [option]")),
+            _ => warnings.push(format!(
+                "unknown parameter '{}' at offset {} of session.save_path is ignored",
+                parameter.name.shown(),
+                piece.at(),
+            )),
+        }
+    }
+    // What stands in the path counts for nothing or says the same.
+    host.database = match (place.path_database, database) {
+        (None, database) => database.unwrap_or(0),
+        (Some(path), None) if place.path_selects => path,
+        (Some(path), database) if path == database.unwrap_or(0) => path,
+        (Some(path), Some(database)) => {
+            return Err(part.fault(format!("/{path} and database={database} disagree")));
+        }
+        (Some(path), None) => {
+            return Err(part.fault(format!(
+                "phpredis ignores /{path} here: write ?database={path}, or redis:// or rediss://"
+            )));
+        }
+    };
+    host.auth = match (place.auth, auth.finish(part)?) {
+        (Some(one), Some(other)) if one != other => {
+            return Err(part.fault("auth= and what stands before the @ disagree"));
+        }
+        (one, other) => one.or(other),
+    };
+    Ok(host)
+}
+
+fn stream(
+    host: &mut Host,
+    option: &str,
+    value: String,
+    parameter: &Parameter<'_>,
+) -> Result<(), Fault> {
+    let Some(tls) = &mut host.tls else {
+        return Err(parameter.piece.fault("stream[...] needs tls:// or another scheme with TLS"));
+    };
+    tls.set(option, value).map_err(|reason| {
+        let name = parameter.name.shown();
+        parameter.piece.fault(format!("{name} {reason}"))
+    })
+}
+
+fn weight(value: &str) -> Result<u32, &'static str> {
+    number(value)
+        .ok()
+        .filter(|weight| *weight > 0)
+        .ok_or("must be a whole number from 1 to 4294967295")
+}
+
+/// Spaces around it are fine, as PHP ignores them too.
+fn number(value: &str) -> Result<u32, &'static str> {
+    query::digits(value.trim()).ok_or("must be a whole number from 0 to 4294967295")
+}
+
+fn timeout(value: &str) -> Result<Duration, &'static str> {
+    seconds(value)
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or("must be seconds, more than 0 and at most 1000000000")
+}
+
+fn read_timeout(value: &str) -> Result<Duration, &'static str> {
+    match seconds(value) {
+        Some(Duration::ZERO) => Ok(DEFAULT_TIMEOUT),
+        Some(timeout) => Ok(timeout),
+        None => Err("must be seconds, from 0 (the default) to 1000000000"),
+    }
+}
+
+fn seconds(value: &str) -> Option<Duration> {
+    let seconds: f64 = value.trim().parse().ok()?;
+    (seconds <= MAX_SECONDS).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+}

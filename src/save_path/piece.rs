@@ -1,0 +1,172 @@
+//! A part of the save path that knows where it stands, so that an error can
+//! name the offset, and a quotation can be refused where a secret may be.
+
+use std::fmt::Display;
+
+use super::mask;
+
+/// What is wrong with the text, and where. The reason shows no secret.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Offset in bytes in the whole text.
+    pub at: usize,
+    /// For an operator.
+    pub reason: String,
+}
+
+/// A slice of the save path.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'a> {
+    whole: &'a str,
+    text: &'a str,
+    at: usize,
+}
+
+/// phpredis splits the list at what C calls white space, and at commas.
+pub(super) fn is_separator(c: char) -> bool {
+    matches!(c, ',' | ' ' | '\t'..='\r')
+}
+
+impl<'a> Piece<'a> {
+    /// The whole text.
+    pub fn of(whole: &'a str) -> Self {
+        Self { whole, text: whole, at: 0 }
+    }
+
+    pub fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// Offset of the first byte in the whole text.
+    pub fn at(self) -> usize {
+        self.at
+    }
+
+    /// Offset of the first byte behind this piece, in the whole text.
+    pub fn end(self) -> usize {
+        self.at + self.text.len()
+    }
+
+    pub fn len(self) -> usize {
+        self.text.len()
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Where in this piece the first `pattern` is.
+    pub fn find(self, pattern: impl Pattern) -> Option<usize> {
+        pattern.find_in(self.text)
+    }
+
+    /// The part before byte `index` of this piece, and the rest.
+    pub fn split_at(self, index: usize) -> (Self, Self) {
+        let (head, tail) = self.text.split_at_checked(index).unwrap_or((self.text, ""));
+        let part = |text, at| Self { text, at, ..self };
+        (part(head, self.at), part(tail, self.at + head.len()))
+    }
+
+    /// The part from byte `index` of this piece on.
+    pub fn after(self, index: usize) -> Self {
+        self.split_at(index).1
+    }
+
+    /// The part before the first `pattern`, and the rest that begins with it.
+    pub fn split_before(self, pattern: impl Pattern) -> (Self, Self) {
+        self.split_at(self.find(pattern).unwrap_or(self.len()))
+    }
+
+    /// The parts before and behind the first `mark`.
+    pub fn split_once(self, mark: &str) -> Option<(Self, Self)> {
+        let (head, tail) = self.split_at(self.find(mark)?);
+        Some((head, tail.after(mark.len())))
+    }
+
+    /// The parts between all characters for which `is_mark` holds.
+    pub fn split(self, is_mark: fn(char) -> bool) -> impl Iterator<Item = Self> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let (part, tail) = rest?.split_before(is_mark);
+            let mark = tail.text.chars().next();
+            rest = mark.map(|mark| tail.after(mark.len_utf8()));
+            Some(part)
+        })
+    }
+
+    /// Without one pair of quotes around it.
+    pub fn unquoted(self) -> Self {
+        let space = self.len() - self.text.trim_start().len();
+        let trimmed = self.after(space).split_at(self.text.trim().len()).0;
+        for quote in ['"', '\''] {
+            let inner = trimmed.text.strip_prefix(quote);
+            if let Some(inner) = inner.and_then(|text| text.strip_suffix(quote)) {
+                return trimmed.after(1).split_at(inner.len()).0;
+            }
+        }
+        self
+    }
+
+    /// With `%41` read as `A`, and where `plus_is_space`, `+` as a space. A
+    /// `%` without two hexadecimal digits stands for itself, as in PHP.
+    ///
+    /// # Errors
+    /// What it stands for is not UTF-8 or holds a NUL byte.
+    pub fn decoded(self, plus_is_space: bool) -> Result<String, Fault> {
+        let mut bytes = Vec::with_capacity(self.len());
+        let mut rest = self.text.as_bytes();
+        while let [first, tail @ ..] = rest {
+            let (byte, tail) = match (first, tail) {
+                (b'+', _) if plus_is_space => (b' ', tail),
+                (b'%', [high, low, behind @ ..]) => match (hex(*high), hex(*low)) {
+                    (Some(high), Some(low)) => (high << 4 | low, behind),
+                    _ => (b'%', tail),
+                },
+                _ => (*first, tail),
+            };
+            bytes.push(byte);
+            rest = tail;
+        }
+        if bytes.contains(&0) {
+            return Err(self.fault("it holds a NUL byte"));
+        }
+        String::from_utf8(bytes).map_err(|_| self.fault("it is not UTF-8"))
+    }
+
+    /// For a message: the text, or `***` where it may be a secret.
+    pub fn shown(self) -> &'a str {
+        if mask::hides(self.whole, self.at..self.end()) { "***" } else { self.text }
+    }
+
+    /// Says what is wrong here.
+    pub fn fault(self, reason: impl Display) -> Fault {
+        Fault { at: self.at, reason: reason.to_string() }
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// What can be looked for (the standard library's trait is not stable).
+pub(super) trait Pattern {
+    fn find_in(self, text: &str) -> Option<usize>;
+}
+
+impl Pattern for char {
+    fn find_in(self, text: &str) -> Option<usize> {
+        text.find(self)
+    }
+}
+
+impl Pattern for &str {
+    fn find_in(self, text: &str) -> Option<usize> {
+        text.find(self)
+    }
+}
+
+impl<F: Fn(char) -> bool> Pattern for F {
+    fn find_in(self, text: &str) -> Option<usize> {
+        text.find(self)
+    }
+}

@@ -1,0 +1,92 @@
+//! `name=value&name[key]=value` behind the `?`, read as PHP reads a query.
+//!
+//! Knows which parameters exist; `options` knows what they mean. A `#` is an
+//! ordinary character, as phpredis puts the fragment back onto the query.
+
+use super::piece::{Fault, Piece};
+
+/// One parameter as it stands in the text.
+pub(super) struct Parameter<'a> {
+    /// All of it.
+    pub piece: Piece<'a>,
+    /// Before the `=`, not decoded.
+    pub name: Piece<'a>,
+    /// Behind the `=`, not decoded; empty without one, as in PHP.
+    pub value: Piece<'a>,
+}
+
+/// How much of a parameter may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Name and value.
+    Open,
+    /// The name.
+    Secret,
+    /// Nobody knows it: it may be the end of a password with a bare `&`.
+    Unknown,
+}
+
+/// The parameters in the order of the text.
+pub(super) fn parameters(query: Piece<'_>) -> impl Iterator<Item = Parameter<'_>> {
+    query.split(|c| c == '&').filter(|piece| !piece.is_empty()).map(parameter)
+}
+
+/// Reads one parameter.
+pub(super) fn parameter(piece: Piece<'_>) -> Parameter<'_> {
+    let (name, value) = piece.split_once("=").unwrap_or_else(|| (piece, piece.after(piece.len())));
+    Parameter { piece, name, value }
+}
+
+/// A decoded name: `stream[cafile]` is `("stream", Some("cafile"))`.
+pub(super) type Name = (String, Option<String>);
+
+impl Parameter<'_> {
+    /// The decoded name.
+    ///
+    /// # Errors
+    /// It is not UTF-8 or holds a NUL byte.
+    pub fn decoded_name(&self) -> Result<Name, Fault> {
+        let name = self.name.decoded(true)?;
+        let split = name.strip_suffix(']').and_then(|inner| inner.split_once('['));
+        Ok(match split {
+            Some((base, key)) => (base.to_owned(), Some(key.to_owned())),
+            None => (name, None),
+        })
+    }
+
+    /// How much of it may be shown.
+    pub fn kind(&self) -> Kind {
+        let Ok((name, key)) = self.decoded_name() else {
+            return Kind::Unknown;
+        };
+        match (name.as_str(), key.as_deref()) {
+            (
+                "weight" | "timeout" | "read_timeout" | "persistent" | "persistent_id"
+                | "retry_interval" | "database" | "prefix",
+                None,
+            )
+            | (
+                "stream",
+                Some(
+                    "verify_peer" | "verify_peer_name" | "peer_name" | "allow_self_signed"
+                    | "cafile" | "capath" | "local_cert" | "local_pk" | "SNI_enabled",
+                ),
+            ) => Kind::Open,
+            ("auth", _) | ("stream", Some(_)) => Kind::Secret,
+            _ => Kind::Unknown,
+        }
+    }
+}
+
+/// Whether `text` holds `?name=` or `&name=` of a parameter that exists.
+pub(super) fn has_known_parameter(text: Piece<'_>) -> bool {
+    text.split(|c| matches!(c, '?' | '&'))
+        .skip(1)
+        .any(|piece| piece.find('=').is_some() && parameter(piece).kind() != Kind::Unknown)
+}
+
+/// A number without sign or space.
+pub(super) fn digits(text: &str) -> Option<u32> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
+}

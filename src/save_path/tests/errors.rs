@@ -1,0 +1,155 @@
+use super::*;
+
+#[track_caller]
+fn refuses(text: &str, offset: usize, reason: &str) {
+    let error = error(text);
+    assert!(error.reason.contains(reason), "{text}: {error}");
+    assert_eq!(error.offset, offset, "{text}: {error}");
+}
+
+#[test]
+fn an_error_begins_as_that_of_phpredis_does() {
+    assert_eq!(
+        error("tcp://h1,tcp://h2:x?auth=pw").to_string(),
+        "Failed to parse session.save_path (error at offset 17, url was \
+         'tcp://h1,tcp://h2:***'): the port is not a number from 1 to 65535 (an IPv6 address \
+         needs brackets, a comma or a space in a password is written %2C or %20)"
+    );
+}
+
+#[test]
+fn an_empty_text_is_refused() {
+    for text in ["", " ", " ,\t,", "\"\""] {
+        refuses(text, 0, "session.save_path is empty");
+    }
+}
+
+#[test]
+fn a_variable_that_php_left_in_the_text_is_refused() {
+    refuses("${REDIS_URL}", 0, "${REDIS_URL} is still there");
+    refuses("tcp://${HOST}:6379?auth=pw", 6, "${HOST} is still there");
+    refuses("tcp://h?auth=${PASSWORD}", 13, "*** is still there");
+}
+
+#[test]
+fn a_nul_byte_is_refused() {
+    refuses("tcp://h\0", 7, "NUL");
+    refuses("tcp://h?prefix=a%00", 15, "NUL");
+    refuses("redis://:%00@h", 9, "NUL");
+}
+
+#[test]
+fn what_is_not_utf8_is_refused() {
+    refuses("tcp://h?prefix=%FF", 15, "UTF-8");
+}
+
+#[test]
+fn a_bad_address_is_refused() {
+    refuses("tcp://", 6, "no host");
+    refuses("redis:///3", 8, "no host");
+    refuses("redis://u:p@/3", 12, "no host");
+    refuses("tcp://:6379", 6, "no host");
+    refuses("tcp://h:0", 7, "port");
+    refuses("tcp://h:65536", 7, "port");
+    refuses("tcp://h:+1", 7, "port");
+    refuses("::1", 0, "IPv6 address needs brackets");
+    refuses("fe80::1", 4, "IPv6 address needs brackets");
+    refuses("[::1", 0, "neither a name nor");
+    refuses("[::1]7", 5, "port");
+    refuses("tcp://a\"b", 6, "neither a name nor");
+    refuses("unix://run/redis.sock", 7, "unix:///absolute/path");
+    refuses("unix:", 5, "unix:///absolute/path");
+    refuses("h1 redis+unix:///s", 3, "redis+unix:// is not one of tcp, tls");
+    refuses("redis://h/name", 9, "only /number");
+    refuses("redis://h#a", 9, "only /number");
+}
+
+#[test]
+fn a_password_that_splits_the_list_is_refused() {
+    refuses("redis://u:a,b@h", 9, "%2C");
+    refuses("redis://u:1,b@h", 12, "%2C");
+    refuses("u:p@h", 0, "needs a scheme");
+}
+
+#[test]
+fn a_user_without_a_password_is_refused() {
+    refuses("redis://u@h", 8, "no colon");
+    refuses("h?auth[user]=u", 0, "auth is one of");
+}
+
+#[test]
+fn a_typing_error_never_sends_a_password_to_another_host() {
+    refuses("tcp://h:x?auth=pw@example.com", 7, "port");
+    refuses("redis://u:p@h:x?prefix=a@b", 13, "port");
+    refuses("tcp://h?auth=a&b@c", 7, "holds an @");
+    refuses("tcp://h:1?foo=a&b@c", 9, "holds an @");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for value in ["0", "-1", "", "x", "1.5", "4294967296", "%2B1"] {
+        refuses(&format!("h,h?weight={value}"), 4, "weight must be");
+    }
+    for value in ["0", "-1", "", "x", "NaN", "inf", "1000000001", "1e999", "1e-12"] {
+        refuses(&format!("h?timeout={value}"), 2, "timeout must be");
+    }
+    for value in ["-1", "", "NaN", "infinity", "1e10"] {
+        refuses(&format!("h?read_timeout={value}"), 2, "read_timeout must be");
+    }
+    for name in ["database", "retry_interval"] {
+        refuses(&format!("h?{name}=-1"), 2, "whole number");
+    }
+}
+
+#[test]
+fn weights_that_do_not_add_up_are_refused() {
+    refuses("a?weight=4294967295 b", 20, "sum of all weights");
+}
+
+#[test]
+fn a_switch_is_not_a_word_for_off() {
+    refuses("h?persistent=off", 2, "persistent must be 0 or 1");
+    refuses("tls://h?stream[verify_peer]=false", 8, "stream[verify_peer] must be 0 or 1");
+}
+
+#[test]
+fn auth_in_another_form_is_refused() {
+    for text in [
+        "h?auth[]=a&auth[]=b&auth[]=c",
+        "h?auth=a&auth[]=b",
+        "h?auth[]=a&auth[pass]=b",
+        "h?auth=a&auth[user]=b",
+    ] {
+        refuses(text, 0, "auth is one of");
+    }
+    refuses("h?auth[name]=a", 2, "auth is one of");
+    refuses("h?auth[1]=a", 2, "auth is one of");
+}
+
+#[test]
+fn what_is_said_twice_and_differs_is_refused() {
+    refuses("h,redis://h/3?database=5", 2, "/3 and database=5 disagree");
+    refuses("redis://h/3?database=0", 0, "disagree");
+    refuses("redis://:a@h?auth=b", 0, "disagree");
+    refuses("tcp://h/3", 0, "phpredis ignores /3 here");
+    refuses("tcp://h/3?database=1", 0, "disagree");
+}
+
+#[test]
+fn a_stream_option_that_cannot_be_honoured_is_refused() {
+    refuses("tls://h?weight=1&stream[ciphers]=x", 17, "stream[ciphers] is not");
+    refuses("tls://h?stream=1", 8, "needs an [option]");
+    refuses("tcp://h?stream[verify_peer]=0", 8, "needs tls://");
+    refuses("unix:/s?stream[verify_peer]=0", 8, "needs tls://");
+}
+
+#[test]
+fn an_unknown_parameter_is_a_warning() {
+    assert_eq!(
+        warnings("tcp://h?wieght=2&weight=3&foo[bar]=1"),
+        [
+            "unknown parameter 'wieght' at offset 8 of session.save_path is ignored",
+            "unknown parameter 'foo[bar]' at offset 26 of session.save_path is ignored",
+        ]
+    );
+}

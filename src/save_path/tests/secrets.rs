@@ -1,0 +1,61 @@
+use super::*;
+use crate::save_path::mask::masked;
+
+#[test]
+fn a_password_is_masked_and_the_rest_is_shown() {
+    for (text, shown) in [
+        ("redis://u:pw@h:1/2?weight=1", "redis://u:***@h:1/2?weight=1"),
+        ("redis://:p@w@h", "redis://:***@h"),
+        ("redis://pw@h", "redis://***@h"),
+        ("redis://u:a#b/c?d@h", "redis://u:***@h"),
+        ("tcp://h:1?auth=pw&weight=2", "tcp://h:1?auth=***&weight=2"),
+        ("h:1?timeout=1&auth[]=u&auth%5B%5D=pw", "h:1?timeout=1&auth[]=***&auth%5B%5D=***"),
+        ("tls://h?stream[passphrase]=pw", "tls://h?stream[passphrase]=***"),
+        ("tls://h?stream[cafile]=/ca", "tls://h?stream[cafile]=/ca"),
+        ("unix:/s?auth=pw, tcp://h?prefix=a", "unix:/s?auth=***, tcp://h?prefix=a"),
+        ("a:1, /run/s ,[::1]:2", "a:1, /run/s ,[::1]:2"),
+        ("\"redis://u:pw@h\"", "\"redis://u:***@h\""),
+    ] {
+        assert_eq!(masked(text), shown);
+    }
+}
+
+#[test]
+fn what_nobody_understands_is_masked() {
+    for (text, shown) in [
+        ("redis://u:pw", "redis://u:***"),
+        ("redis://u:pw@h:port", "redis://u:***"),
+        ("redis://u:p w@h", "redis://u:***"),
+        ("redis://u:1,w@h", "redis://u:***"),
+        ("redis+x://u:pw@h", "redis+x://***"),
+        ("redis://pw:@h", "redis://***@h"),
+        ("foo:///u:pw@h", "foo://***"),
+        ("u:pw@h", "u:***"),
+        ("tcp://h?auth=p&w", "tcp://h?auth=***"),
+        ("tcp://h?auth=p,w&weight=1", "tcp://h?auth=***"),
+        ("tcp://h?auth=a:b,c@d", "tcp://h***"),
+        ("tcp://h?auth=p?weight=1", "tcp://h?auth=***"),
+        ("tcp://h?password=pw&%61uth=pw", "tcp://h?password=***&%61uth=***"),
+        ("tcp://h?weight=a@b", "tcp://h?weight=***"),
+    ] {
+        assert_eq!(masked(text), shown);
+    }
+}
+
+#[test]
+fn a_control_character_does_not_reach_the_log() {
+    assert_eq!(masked("h1\nh2\0"), "h1\u{fffd}h2\u{fffd}");
+}
+
+#[test]
+fn what_may_be_the_end_of_a_password_is_not_named() {
+    let [warning] = warnings("tcp://h?auth=pa&ss=word").try_into().unwrap();
+    assert_eq!(warning, "unknown parameter '***' at offset 16 of session.save_path is ignored");
+}
+
+#[test]
+fn debug_shows_no_password() {
+    let text = "rediss://u:hunter2@h?stream[passphrase]=hunter3";
+    let debug = format!("{:?}", SavePath::parse(text).unwrap());
+    assert!(!debug.contains("hunter"), "{debug}");
+}

@@ -1,0 +1,179 @@
+//! A TCP or unix socket whose reads and writes end by a deadline.
+//!
+//! Signals do not disturb it: a read that one interrupts goes on. Does not
+//! know the Redis protocol.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+
+use crate::save_path::Address;
+
+/// Idle time after which the kernel asks whether the other side still lives.
+const KEEPALIVE_SECONDS: u32 = 60;
+/// The socket's own timeout is set again only when it is off by more than
+/// this part: setting it costs a system call.
+const SLACK: u32 = 8;
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// What waits on a socket that should be quiet.
+pub enum Idle {
+    /// Nothing: it can be used.
+    Quiet,
+    /// The other side has closed it.
+    Closed,
+    /// Bytes nobody asked for; they were taken off the socket.
+    Bytes(Vec<u8>),
+}
+
+/// A connected stream socket.
+pub struct Socket {
+    stream: Stream,
+    deadline: Instant,
+    limit: Duration,
+    armed: Duration,
+}
+
+impl Socket {
+    /// Connects within `timeout`, over all addresses a name stands for.
+    ///
+    /// # Errors
+    /// The last address' error, or `TimedOut`.
+    pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
+        let stream = match address {
+            Address::Tcp { host, port } => Stream::Tcp(connect_tcp(host, *port, timeout)?),
+            Address::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
+        };
+        let deadline = Instant::now() + timeout;
+        let mut socket = Self { stream, deadline, limit: timeout, armed: Duration::ZERO };
+        socket.arm(timeout)?;
+        Ok(socket)
+    }
+
+    /// Starts an exchange that must end within `limit`.
+    pub fn start(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.deadline = Instant::now() + limit;
+    }
+
+    /// Looks, without waiting, whether anything has arrived.
+    ///
+    /// # Errors
+    /// The socket's pending error, such as a reset connection.
+    pub fn idle(&self) -> io::Result<Idle> {
+        let mut bytes = [0; 4096];
+        match recv(self.as_fd().as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+            Ok(0) => Ok(Idle::Closed),
+            Ok(size) => Ok(Idle::Bytes(bytes.get(..size).unwrap_or_default().to_vec())),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Idle::Quiet),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Makes reads and writes wait no longer than what is left.
+    fn await_until_deadline(&mut self) -> io::Result<()> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let text = format!("no answer within {} s", self.limit.as_secs_f64());
+            return Err(io::Error::new(ErrorKind::TimedOut, text));
+        }
+        if left.abs_diff(self.armed) > self.armed / SLACK { self.arm(left) } else { Ok(()) }
+    }
+
+    fn arm(&mut self, timeout: Duration) -> io::Result<()> {
+        self.armed = timeout;
+        // Zero would mean "for ever" to the kernel, which counts microseconds.
+        let timeout = Some(timeout.max(Duration::from_micros(1)));
+        match &self.stream {
+            Stream::Tcp(tcp) => {
+                tcp.set_read_timeout(timeout)?;
+                tcp.set_write_timeout(timeout)
+            }
+            Stream::Unix(unix) => {
+                unix.set_read_timeout(timeout)?;
+                unix.set_write_timeout(timeout)
+            }
+        }
+    }
+
+    /// Repeats `io` until it answers or the deadline passes.
+    fn persist(
+        &mut self,
+        mut io: impl FnMut(&mut Stream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            self.await_until_deadline()?;
+            match io(&mut self.stream) {
+                Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+                answer => return answer,
+            }
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.as_fd(),
+            Stream::Unix(unix) => unix.as_fd(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.persist(|stream| match stream {
+            Stream::Tcp(tcp) => tcp.read(buffer),
+            Stream::Unix(unix) => unix.read(buffer),
+        })
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.persist(|stream| match stream {
+            Stream::Tcp(tcp) => tcp.write(bytes),
+            Stream::Unix(unix) => unix.write(bytes),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+    let deadline = Instant::now() + timeout;
+    let mut failure = io::Error::new(ErrorKind::NotFound, "the host name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(timed_out(timeout));
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(tcp) => {
+                tcp.set_nodelay(true)?;
+                setsockopt(&tcp, sockopt::KeepAlive, &true)?;
+                setsockopt(&tcp, sockopt::TcpKeepIdle, &KEEPALIVE_SECONDS)?;
+                return Ok(tcp);
+            }
+            Err(error) if error.kind() == ErrorKind::TimedOut => failure = timed_out(timeout),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn timed_out(timeout: Duration) -> io::Error {
+    let text = format!("no connection within {} s", timeout.as_secs_f64());
+    io::Error::new(ErrorKind::TimedOut, text)
+}

@@ -1,0 +1,30 @@
+//! What the integration tests share: real servers, a recording proxy, real PHP.
+//!
+//! - `process`: child processes that never outlive their owner; waiting for conditions
+//! - `servers`: a real `redis-server` per test; `certs`: its TLS certificates
+//! - `proxy`: a TCP proxy that counts round trips and injects faults;
+//!   `resp`: where commands and replies end in a byte stream
+//! - `php`: PHP's command line with this extension; `fpm`: php-fpm with it;
+//!   `fastcgi`: the client that talks to php-fpm
+//!
+//! Everything listens on loopback alone and stops what it started on Drop. So
+//! keep these values in the test, not in a `static`: statics are never dropped.
+
+// Tests stop at the first surprise, and each test file uses only a part of this.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs
+)]
+
+pub mod certs;
+pub mod fastcgi;
+pub mod fpm;
+pub mod php;
+pub mod process;
+pub mod proxy;
+pub mod resp;
+pub mod servers;
