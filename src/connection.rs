@@ -3,7 +3,7 @@
 //! A connection that failed in any way is never used again: a late reply
 //! would be read as the answer to somebody else's question.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,20 +31,33 @@ pub struct Connection {
     stream: Stream,
     reader: Reader,
     read_timeout: Duration,
-    patience: Duration,
     packed: Vec<u8>,
     database: i64,
     open: bool,
 }
 
-/// A connection that packs commands itself and can wait for slow ones.
+/// A connection that packs commands itself, and need not wait for an answer.
 pub trait Link: ConnectionLike {
-    /// Sends one command and returns its answer. `extra` is how much longer
-    /// than the read timeout it may take, where the server was asked to wait.
+    /// Sends one command and returns its answer.
     ///
     /// # Errors
     /// What the server answered, or what ended the connection.
-    fn call(&mut self, args: &[&[u8]], extra: Duration) -> RedisResult<Value>;
+    fn call(&mut self, args: &[&[u8]]) -> RedisResult<Value>;
+
+    /// Sends a command that the server answers when it sees fit. Until
+    /// [`Link::receive`] has got the answer, the connection is of no other
+    /// use, and closed if it is given back.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    fn send(&mut self, args: &[&[u8]]) -> RedisResult<()>;
+
+    /// Waits up to `patience` for the answer to what was sent. None means
+    /// that there is none yet, or that a signal came: ask again.
+    ///
+    /// # Errors
+    /// What the server answered, or what ended the connection.
+    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>>;
 }
 
 impl Connection {
@@ -66,7 +79,6 @@ impl Connection {
             stream,
             reader: Reader::default(),
             read_timeout: host.read_timeout,
-            patience: Duration::ZERO,
             packed: Vec::new(),
             database: host.database.into(),
             open: true,
@@ -147,24 +159,41 @@ impl Connection {
         count: usize,
         limit: Duration,
     ) -> RedisResult<Vec<Value>> {
-        if !self.open {
-            return Err(garbage("nothing: this connection has failed before"));
-        }
-        self.socket().start(limit);
-        // Only an exchange that ends well leaves the connection usable.
-        self.open = false;
-        let stream: &mut dyn ReadWrite = match &mut self.stream {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => tls.as_mut(),
-        };
-        stream.write_all(packed)?;
-        stream.flush()?;
+        self.begin(limit)?;
+        self.stream.write_all(packed)?;
+        self.stream.flush()?;
         let mut replies = Vec::with_capacity(count);
         for _ in 0..count {
-            replies.push(self.reader.read(&mut &mut *stream)?);
+            replies.push(self.reader.read(&mut self.stream)?);
         }
         self.open = true;
         Ok(replies)
+    }
+
+    /// Only an exchange that ends well leaves the connection usable.
+    fn begin(&mut self, limit: Duration) -> RedisResult<()> {
+        if !std::mem::take(&mut self.open) {
+            return Err(garbage("nothing: this connection has failed before"));
+        }
+        self.socket().start(limit);
+        Ok(())
+    }
+
+    /// Waits for the start of an answer.
+    fn has_arrived(&mut self, patience: Duration) -> RedisResult<bool> {
+        if self.reader.has_surplus() {
+            return Ok(true);
+        }
+        if !self.socket().is_readable_within(patience)? {
+            return Ok(false);
+        }
+        let Stream::Tls(tls) = &mut self.stream else { return Ok(true) };
+        // What has arrived may be records of TLS' own.
+        match tls.sock.idle()? {
+            Idle::Quiet => Ok(false),
+            Idle::Bytes(bytes) => Ok(tls::has_data_after(&mut tls.conn, &bytes)?),
+            Idle::Closed => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        }
     }
 
     fn socket(&mut self) -> &mut Socket {
@@ -175,8 +204,30 @@ impl Connection {
     }
 }
 
-trait ReadWrite: Read + Write {}
-impl<T: Read + Write> ReadWrite for T {}
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
 
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
@@ -193,8 +244,7 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let limit = self.read_timeout + std::mem::take(&mut self.patience);
-        let mut replies = self.exchange(packed, offset + count, limit)?;
+        let mut replies = self.exchange(packed, offset + count, self.read_timeout)?;
         Ok(replies.split_off(offset))
     }
 
@@ -212,16 +262,37 @@ impl ConnectionLike for Connection {
 }
 
 impl Link for Connection {
-    fn call(&mut self, args: &[&[u8]], extra: Duration) -> RedisResult<Value> {
+    fn call(&mut self, args: &[&[u8]]) -> RedisResult<Value> {
         let mut packed = std::mem::take(&mut self.packed);
         packed.clear();
         pack(&mut packed, args);
-        self.patience = extra;
         let answer = self.req_packed_command(&packed);
         // Kept, so that large values do not fault in fresh pages each time.
         packed.shrink_to(KEPT_BUFFER);
         self.packed = packed;
         answer
+    }
+
+    fn send(&mut self, args: &[&[u8]]) -> RedisResult<()> {
+        let mut packed = Vec::new();
+        pack(&mut packed, args);
+        self.begin(self.read_timeout)?;
+        self.stream.write_all(&packed)?;
+        Ok(self.stream.flush()?)
+    }
+
+    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
+        if !self.has_arrived(patience)? {
+            return Ok(None);
+        }
+        let limit = self.read_timeout;
+        self.socket().start(limit);
+        let answer = self.reader.read(&mut self.stream)?;
+        self.open = true;
+        match answer {
+            Value::ServerError(refusal) => Err(refusal.into()),
+            answer => Ok(Some(answer)),
+        }
     }
 }
 

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use nix::sys::signal::{SigSet, SigmaskHow};
-use redis::{ConnectionLike, RedisResult};
+use redis::{ConnectionLike, RedisError, RedisResult};
 use rustls::ClientConfig;
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use crate::connection::{Connection, Link};
 use crate::error::{Error, was_closed};
+use crate::lease::Leases;
 use crate::save_path::{Host, ParseError, SavePath};
 use crate::tls;
 
@@ -36,6 +37,8 @@ pub struct Process {
     targets: Mutex<Vec<(String, Arc<Target>)>>,
     /// What phpinfo() shows.
     pub counters: Arc<Counters>,
+    /// The locks that this process keeps.
+    pub leases: Leases,
 }
 
 /// How the connections of this process have fared.
@@ -74,6 +77,7 @@ impl Process {
             helper: OnceLock::new(),
             targets: Mutex::default(),
             counters: Arc::default(),
+            leases: Leases::default(),
         });
         // A forked child never drops what it got from its parent: the sockets
         // are the parent's, and its locks may be held by threads left behind.
@@ -110,7 +114,7 @@ impl Process {
 
     /// The one thread beside the requests. It serves no signals, as PHP's
     /// handlers expect to run in PHP's threads.
-    fn helper(&self) -> Arc<ScheduledThreadPool> {
+    pub fn helper(&self) -> Arc<ScheduledThreadPool> {
         let start = || {
             let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
             let pool = ScheduledThreadPool::builder()
@@ -187,19 +191,34 @@ impl Endpoint {
     /// that can be repeated. Any other failure closes the connection.
     ///
     /// # Errors
-    /// [`Error::Connect`] or [`Error::Exchange`].
+    /// [`Error::Connect`], [`Error::Exchange`] or [`Error::Refused`].
     pub fn run<T>(
         &self,
+        exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
+    ) -> Result<T, Error> {
+        self.run_on(&mut self.check_out()?, exchange)
+    }
+
+    /// Sends a command that the server answers when it sees fit, and returns
+    /// the connection the answer will come on.
+    ///
+    /// # Errors
+    /// As for [`Endpoint::run`].
+    pub fn send(&self, command: &[&[u8]]) -> Result<Checkout, Error> {
+        let mut checkout = self.check_out()?;
+        self.run_on(&mut checkout, |link| link.send(command))?;
+        Ok(checkout)
+    }
+
+    fn run_on<T>(
+        &self,
+        Checkout(slot): &mut Checkout,
         mut exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
     ) -> Result<T, Error> {
-        let mut slot = self.slots.get().map_err(|_| Error::Connect {
-            host: self.host.address.to_string(),
-            reason: format!("all {MAX_CONNECTIONS} connections of this process are in use"),
-        })?;
         if let Some(connection) = slot.live() {
             match exchange(connection) {
                 Err(error) if was_closed(&error) => {}
-                answer => return self.settle(&mut slot, answer),
+                answer => return answer.map_err(|error| self.failure(&error)),
             }
         }
         if slot.discard() {
@@ -207,13 +226,19 @@ impl Endpoint {
             tracing::info!(host = %self.host.address, "replacing a connection that was closed");
         }
         let connection = slot.connect(&self.host, self.tls()?)?;
-        let answer = exchange(connection);
-        self.settle(&mut slot, answer)
+        exchange(connection).map_err(|error| self.failure(&error))
     }
 
-    fn settle<T>(&self, slot: &mut Slot, answer: RedisResult<T>) -> Result<T, Error> {
-        slot.keep_if_open();
-        answer.map_err(|error| Error::exchange(&self.host.address, &error))
+    fn check_out(&self) -> Result<Checkout, Error> {
+        self.slots.get().map(Checkout).map_err(|_| Error::Connect {
+            host: self.host.address.to_string(),
+            reason: format!("all {MAX_CONNECTIONS} connections of this process are in use"),
+        })
+    }
+
+    /// What `error` means for an operation on this server.
+    pub fn failure(&self, error: &RedisError) -> Error {
+        Error::from_server(&self.host.address, error)
     }
 
     /// The TLS settings, read from their files once.
@@ -236,8 +261,33 @@ impl Endpoint {
     }
 }
 
+/// A connection in use. One whose last exchange did not end well is closed
+/// when it is given back.
+pub struct Checkout(r2d2::PooledConnection<Slots>);
+
+impl Checkout {
+    /// Waits up to `patience` for the answer to what was sent, see [`Link`].
+    ///
+    /// # Errors
+    /// What the server answered, or what ended the connection.
+    pub fn receive(&mut self, patience: Duration) -> RedisResult<Option<redis::Value>> {
+        match self.0.connection.as_deref_mut() {
+            Some(connection) => connection.receive(patience),
+            None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
+        }
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        if self.0.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
+            self.0.discard();
+        }
+    }
+}
+
 /// Room for one connection.
-struct Slot {
+pub struct Slot {
     connection: Option<Box<Connection>>,
     counters: Arc<Counters>,
 }
@@ -251,12 +301,6 @@ impl Slot {
         }
         self.counters.reused.fetch_add(1, Ordering::Relaxed);
         Some(connection)
-    }
-
-    fn keep_if_open(&mut self) {
-        if self.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
-            self.discard();
-        }
     }
 
     fn connect(
@@ -285,7 +329,7 @@ impl Drop for Slot {
 }
 
 /// Makes slots; they do their connecting themselves.
-struct Slots(Arc<Counters>);
+pub struct Slots(Arc<Counters>);
 
 impl r2d2::ManageConnection for Slots {
     type Connection = Slot;

@@ -4,9 +4,12 @@
 //! because people search their logs for them, and go on with the host, the
 //! reason and the remedy. None of them holds a password, a token or an id.
 
+use std::time::Duration;
+
 use redis::RedisError;
 
 use crate::key::InvalidSid;
+use crate::lock::Holder;
 use crate::save_path::ParseError;
 
 /// A failed session operation.
@@ -34,9 +37,55 @@ pub enum Error {
         /// What the server or the network said.
         reason: String,
     },
+    /// The server has answered, and will not do it.
+    #[error("Error communicating with Redis server {host}: it answered: {reason}")]
+    Refused {
+        /// The server, without credentials.
+        host: String,
+        /// What the server said.
+        reason: String,
+    },
     /// The session could not be stored. Holds what went wrong underneath.
     #[error("Error writing session data to Redis: {0}")]
     Write(Box<Error>),
+    /// Patience is at its end, and another request still has the session.
+    #[error("Failed to acquire session lock: {holder}; gave up after {:.1} s", waited.as_secs_f64())]
+    Busy {
+        /// Who has it.
+        holder: Holder,
+        /// How long this request has waited.
+        waited: Duration,
+    },
+    /// No more requests may wait for this session.
+    #[error(
+        "Failed to acquire session lock: {most} requests wait for this session already, \
+         which is redis_session.lock_max_waiters"
+    )]
+    Crowded {
+        /// How many may wait.
+        most: u32,
+    },
+    /// A signal handler, a time limit or the client ended the wait.
+    #[error("Failed to acquire session lock: the wait was interrupted")]
+    Interrupted,
+    /// No random numbers for a token.
+    #[error("Failed to acquire session lock: the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// Our lock was gone before the write, so the write was refused.
+    #[error(
+        "Unable to write session: session lock not held; the changes of this request are lost, \
+         those of the request that took the lock are kept"
+    )]
+    LockLost,
+    /// There was no lock to write with.
+    #[error("Unable to write session: session lock not held")]
+    NotLocked,
+    /// The request has promised not to write.
+    #[error("Unable to write session: redis_session.read_only is on for this request")]
+    ReadOnly,
+    /// The lock could not be let go of; it ends with its lease.
+    #[error("Failed to release session lock: {0}")]
+    Release(Box<Error>),
     /// Three generated session ids in a row existed already.
     #[error("Failed to create a session id: three generated ids were all in use")]
     Collision,
@@ -46,20 +95,41 @@ pub enum Error {
 }
 
 impl Error {
-    /// An exchange with `host` that failed; the connection is not used again.
-    pub fn exchange(host: impl ToString, error: &RedisError) -> Self {
-        Self::Exchange { host: host.to_string(), reason: reason(error) }
+    /// An operation on `host` that failed on the way or at the server.
+    pub fn from_server(host: impl ToString, error: &RedisError) -> Self {
+        let (host, reason) = (host.to_string(), reason(error));
+        match ends_connection(error) {
+            true => Self::Exchange { host, reason },
+            false => Self::Refused { host, reason },
+        }
     }
 
     /// The same failure, as seen by a write.
     pub fn on_write(self) -> Self {
+        if matches!(self, Self::Refused { .. }) || self.is_unreachable() {
+            return Self::Write(Box::new(self));
+        }
+        self
+    }
+
+    /// Whether the server cannot be reached, so that asking it for anything
+    /// else would only cost another timeout.
+    pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Exchange { .. } | Self::Connect { .. } => Self::Write(Box::new(self)),
+            Self::Connect { .. } | Self::Exchange { .. } => true,
+            Self::Write(cause) | Self::Release(cause) => cause.is_unreachable(),
             Self::SavePath(_)
             | Self::Sid(_)
-            | Self::Write(_)
+            | Self::Refused { .. }
+            | Self::Busy { .. }
+            | Self::Crowded { .. }
+            | Self::Interrupted
+            | Self::Random(_)
+            | Self::LockLost
+            | Self::NotLocked
+            | Self::ReadOnly
             | Self::Collision
-            | Self::Panic(_) => self,
+            | Self::Panic(_) => false,
         }
     }
 }

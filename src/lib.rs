@@ -4,26 +4,28 @@
 //! Data flows one way:
 //!
 //! ```text
-//! php ──> handler ──> store ──> connections ──> connection ──> socket, tls
-//!                       │                            └──> resp
-//!                       └──> key, settings, save_path, error
+//! php ──> handler ──> store, scripts ──> connections ──> connection ──> socket, tls
+//!            └──> queue, lease ──^                            └──> resp
 //! ```
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`php`](self) | the module PHP loads, its callbacks and INI entries; the only unsafe code |
+//! | `php` | the module PHP loads, its callbacks and INI entries; the only unsafe code |
 //! | [`handler`] | one open session: what each callback asks for |
-//! | [`store`] | typed operations on a session's keys |
+//! | [`store`] | operations on a session without a lock |
+//! | [`scripts`] | operations on a locked session, each a Lua script of `lua/` |
+//! | [`lock`], [`queue`], [`lease`] | who holds a session, waiting for it, keeping it |
 //! | [`connections`] | the connections a process keeps between requests |
 //! | [`connection`] | one logged-in connection |
 //! | [`socket`], [`tls`], [`resp`] | bytes with a deadline, encryption, the protocol |
 //! | [`save_path`], [`settings`] | what the user configured |
-//! | [`log`] | where events go |
 //! | [`key`] | session ids and the keys made of them |
+//! | [`log`] | where events go |
 //! | [`error`] | why something failed, in words for the operator |
 //!
 //! Invariants that hold everywhere:
 //! - A connection that failed in any way is never used again.
+//! - A locked session is written only by whoever holds its lock.
 //! - A session id is checked before it becomes part of a key.
 //! - No message holds a password, a session id or session data.
 //! - Nothing but `php` calls PHP, and nothing is owned while PHP is called.
@@ -33,9 +35,13 @@ pub mod connections;
 pub mod error;
 pub mod handler;
 pub mod key;
+pub mod lease;
+pub mod lock;
 pub mod log;
+pub mod queue;
 pub mod resp;
 pub mod save_path;
+pub mod scripts;
 pub mod settings;
 pub mod socket;
 pub mod store;

@@ -15,6 +15,9 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use crate::error::Error;
+use crate::save_path::Address;
+
 /// The local syslog daemon's socket.
 const SYSLOG: &str = "/dev/log";
 /// Facility "user", severity "info".
@@ -73,10 +76,15 @@ impl Stopwatch {
         Self(tracing::enabled!(tracing::Level::DEBUG).then(Instant::now))
     }
 
-    /// Whole microseconds since the start.
-    pub fn micros(&self) -> u64 {
+    /// Tells what came of `operation` on `host`: how many bytes of session
+    /// data went with it, or why it failed.
+    pub fn tell(self, operation: &'static str, host: &Address, outcome: Result<usize, &Error>) {
         let elapsed = self.0.map_or(Duration::ZERO, |start| start.elapsed());
-        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+        let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        match outcome {
+            Ok(bytes) => tracing::debug!(operation, %host, us, bytes, outcome = "ok"),
+            Err(error) => tracing::warn!(operation, %host, us, outcome = %error),
+        }
     }
 }
 

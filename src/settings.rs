@@ -19,6 +19,95 @@ pub struct Settings {
     /// Whether another save handler calls ours (a `SessionHandler` subclass):
     /// then it may write more than once before it closes.
     pub proxied: bool,
+    /// Whether the request promises not to write, see [`ReadOnly`].
+    pub read_only: ReadOnly,
+    /// `redis.session.locking_enabled`: how to lock, or none for not at all.
+    /// Defaults to none.
+    pub lock: Option<LockPolicy>,
+}
+
+/// What a request that will not write does about the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOnly {
+    /// It may write: it takes the lock.
+    No,
+    /// It waits until nobody holds the lock, then reads without taking it.
+    Wait,
+    /// It reads at once: `redis_session.read_only_wait=0`.
+    NoWait,
+}
+
+/// How a request gets and keeps a session's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockPolicy {
+    /// When the lock ends by itself.
+    pub lease: Duration,
+    /// Whether the lease starts again while the request lives.
+    pub renewed: bool,
+    /// The longest wait for a lock; none is for ever.
+    pub patience: Option<Duration>,
+    /// The longest wait at a time against a holder that hands nothing over.
+    pub poll: Duration,
+    /// `redis_session.lock_max_waiters`: how many requests may wait for one
+    /// session. Defaults to 0, which is no limit.
+    pub max_waiters: u32,
+    /// `redis.session.lock_failure_readonly`: whether a request that misses
+    /// the lock goes on, read only. Defaults to false.
+    pub failure_readonly: bool,
+    /// What the request runs, shown to whoever waits for it.
+    pub script: String,
+}
+
+/// The INI's numbers for locking, in the INI's units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockNumbers {
+    /// `redis.session.lock_expire`, in seconds; 0 is `max_execution_time`.
+    pub expire: i64,
+    /// `max_execution_time`, in seconds; 0 is no limit.
+    pub max_execution_time: i64,
+    /// `redis.session.lock_retries`, tries after the first; -1 is for ever,
+    /// 0 is 100, as in phpredis.
+    pub retries: i64,
+    /// `redis.session.lock_wait_time`, in microseconds; 0 is 20000.
+    pub wait_time: i64,
+}
+
+/// Lease where neither `lock_expire` nor `max_execution_time` is set: short,
+/// so that a killed process does not block the session, as it is renewed.
+const DEFAULT_LEASE: Duration = Duration::from_secs(10);
+/// Longest lease, so that Redis can count its milliseconds.
+const MAX_LEASE: Duration = Duration::from_secs(i32::MAX as u64);
+const DEFAULT_RETRIES: u32 = 100;
+const DEFAULT_WAIT: Duration = Duration::from_micros(20_000);
+
+impl LockNumbers {
+    /// Lease, and whether it is renewed.
+    pub fn lease(self) -> (Duration, bool) {
+        let seconds = |n: i64| u64::try_from(n).ok().filter(|n| *n > 0).map(Duration::from_secs);
+        match (seconds(self.expire), seconds(self.max_execution_time)) {
+            (Some(expire), _) => (expire.min(MAX_LEASE), false),
+            (None, Some(limit)) => (limit.min(MAX_LEASE), true),
+            (None, None) => (DEFAULT_LEASE, true),
+        }
+    }
+
+    /// The longest wait at a time where waiting polls.
+    pub fn poll(self) -> Duration {
+        match u64::try_from(self.wait_time) {
+            Ok(0) | Err(_) => DEFAULT_WAIT,
+            Ok(micros) => Duration::from_micros(micros),
+        }
+    }
+
+    /// The longest wait altogether; none is for ever.
+    pub fn patience(self) -> Option<Duration> {
+        let retries = match self.retries {
+            ..0 => return None,
+            0 => DEFAULT_RETRIES,
+            retries => u32::try_from(retries).unwrap_or(u32::MAX),
+        };
+        Some(self.poll().saturating_mul(retries))
+    }
 }
 
 /// A session's time to live in whole seconds, always one Redis accepts.
@@ -62,6 +151,31 @@ impl From<Ttl> for Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NUMBERS: LockNumbers =
+        LockNumbers { expire: 0, max_execution_time: 0, retries: 100, wait_time: 20_000 };
+
+    #[test]
+    fn a_lease_is_renewed_unless_its_length_was_chosen() {
+        assert_eq!(NUMBERS.lease(), (DEFAULT_LEASE, true));
+        let limited = LockNumbers { max_execution_time: 30, ..NUMBERS };
+        assert_eq!(limited.lease(), (Duration::from_secs(30), true));
+        let chosen = LockNumbers { expire: 7, ..limited };
+        assert_eq!(chosen.lease(), (Duration::from_secs(7), false));
+        let absurd = LockNumbers { expire: i64::MAX, ..NUMBERS };
+        assert_eq!(absurd.lease(), (MAX_LEASE, false));
+    }
+
+    #[test]
+    fn the_longest_wait_is_retries_times_wait_time() {
+        assert_eq!(NUMBERS.patience(), Some(Duration::from_secs(2)));
+        let endless = LockNumbers { retries: -1, ..NUMBERS };
+        assert_eq!(endless.patience(), None);
+        let zeros = LockNumbers { retries: 0, wait_time: 0, ..NUMBERS };
+        assert_eq!(zeros.patience(), Some(Duration::from_secs(2)));
+        let absurd = LockNumbers { retries: i64::MAX, wait_time: i64::MAX, ..NUMBERS };
+        assert!(absurd.patience() > Some(Duration::from_secs(1 << 40)));
+    }
 
     #[test]
     fn a_lifetime_that_redis_cannot_keep_is_replaced_with_a_notice() {

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 
 use crate::save_path::Address;
@@ -75,6 +76,23 @@ impl Socket {
             Ok(0) => Ok(Idle::Closed),
             Ok(size) => Ok(Idle::Bytes(bytes.get(..size).unwrap_or_default().to_vec())),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(Idle::Quiet),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits up to `patience` until there is something to read. A signal ends
+    /// the wait early, with false.
+    ///
+    /// # Errors
+    /// The wait is not possible.
+    pub fn is_readable_within(&self, patience: Duration) -> io::Result<bool> {
+        let mut watched = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        // Rounded up: a wait of no time would turn into a busy loop.
+        let patience = patience + Duration::from_micros(999);
+        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        match poll(&mut watched, timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }

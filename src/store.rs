@@ -2,8 +2,6 @@
 //!
 //! Each is one round trip. Knows no pool, no retry and no PHP.
 
-use std::time::Duration;
-
 use redis::{RedisResult, Value};
 
 use crate::connection::Link;
@@ -56,11 +54,12 @@ impl Store<'_> {
     }
 
     fn call(&mut self, args: &[&[u8]]) -> RedisResult<Value> {
-        self.0.call(args, Duration::ZERO)
+        self.0.call(args)
     }
 }
 
-fn data(value: Value) -> RedisResult<Option<Vec<u8>>> {
+/// A reply that is session data, or null.
+pub(crate) fn data(value: Value) -> RedisResult<Option<Vec<u8>>> {
     match value {
         Value::BulkString(bytes) => Ok(Some(bytes)),
         Value::Nil => Ok(None),

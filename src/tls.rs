@@ -2,6 +2,7 @@
 //! default, against the system's certificate authorities or the given ones.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,17 +80,25 @@ pub fn handshake(
 
 /// Takes records that arrived between exchanges, such as session tickets.
 /// Returns false where they hold data nobody asked for, or the end.
-pub fn accept_records(connection: &mut ClientConnection, mut bytes: &[u8]) -> bool {
+pub fn accept_records(connection: &mut ClientConnection, bytes: &[u8]) -> bool {
+    has_data_after(connection, bytes).is_ok_and(|data| !data)
+}
+
+/// Takes `bytes` off the wire. Returns whether there is data to read now.
+///
+/// # Errors
+/// The other side has ended the connection, or broken the protocol.
+pub fn has_data_after(connection: &mut ClientConnection, mut bytes: &[u8]) -> io::Result<bool> {
+    let mut data = false;
     while !bytes.is_empty() {
-        if connection.read_tls(&mut bytes).is_err() {
-            return false;
+        connection.read_tls(&mut bytes)?;
+        let state = connection.process_new_packets().map_err(io::Error::other)?;
+        if state.peer_has_closed() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        match connection.process_new_packets() {
-            Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
-            _ => return false,
-        }
+        data = state.plaintext_bytes_to_read() > 0;
     }
-    true
+    Ok(data)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -12,9 +12,10 @@ use ext_php_rs::ffi::{
 
 use super::boundary::{attempt, bytes, handler, notice, report, set_handler, warn};
 use super::ffi::{php_session_create_id, ps_module, zend_result};
-use super::ini;
+use super::{ini, request};
 use crate::error::Error;
 use crate::handler::Handler;
+use crate::queue::Progress;
 use crate::settings::Ttl;
 
 type ModData = *mut *mut c_void;
@@ -51,10 +52,35 @@ unsafe fn with<T>(
     // SAFETY: the caller's promise; PHP calls one callback at a time for one
     // session, and `f`, which runs under a guard, calls no PHP.
     match unsafe { handler(mod_data) } {
-        Some(handler) => attempt(|| f(handler)),
+        Some(handler) => attempt(|| {
+            let outcome = f(handler);
+            handler.warnings.drain(..).for_each(|text| warn(&text));
+            outcome
+        }),
         None => {
             warn("Redis connection not available: the session is not open");
             None
+        }
+    }
+}
+
+/// Takes one step after another, serving PHP's signals between them.
+///
+/// # Safety
+/// As for [`with`]; also runs PHP code, see [`report`].
+unsafe fn persist<T>(
+    mod_data: ModData,
+    mut step: impl FnMut(&mut Handler) -> Result<Progress<T>, Error>,
+) -> Option<T> {
+    loop {
+        // SAFETY: passed on. `step` borrows what PHP keeps alive, and owns
+        // nothing; the handler is looked up anew after PHP code has run.
+        match unsafe { with(mod_data, &mut step) }? {
+            Progress::Done(value) => return Some(value),
+            // SAFETY: nothing is owned here.
+            Progress::Waiting if unsafe { request::serve_signals() } => {}
+            // SAFETY: passed on.
+            Progress::Waiting => return unsafe { with(mod_data, Handler::interrupt) },
         }
     }
 }
@@ -104,30 +130,25 @@ unsafe fn open_bytes(mod_data: ModData, save_path: &[u8]) -> zend_result {
     let opened = attempt(|| {
         let save_path = String::from_utf8_lossy(save_path);
         // SAFETY: `mod_data` is PHP's, and no other reference is around.
-        let warnings = match unsafe { handler(mod_data) } {
+        match unsafe { handler(mod_data) } {
             Some(open) => open.reopen(&save_path, settings)?,
             None => {
-                let (fresh, warnings) = Handler::open(&save_path, settings)?;
+                let fresh = Handler::open(&save_path, settings)?;
                 // SAFETY: as above.
                 unsafe { set_handler(mod_data, Some(fresh)) };
-                warnings
             }
-        };
-        warnings.iter().for_each(|text| warn(text));
+        }
         Ok(())
     });
-    // SAFETY: nothing is owned, and no handler is used afterwards.
-    unsafe { conclude(opened.is_some()) }
+    // SAFETY: passed on; afterwards nothing is owned, no handler is used.
+    unsafe { conclude(opened.is_some() && with(mod_data, |_| Ok(())).is_some()) }
 }
 
 unsafe extern "C" fn close(mod_data: ModData) -> zend_result {
     // SAFETY: `mod_data` is PHP's; afterwards nothing is owned.
     unsafe {
         if handler(mod_data).is_some() {
-            with(mod_data, |handler| {
-                handler.close();
-                Ok(())
-            });
+            with(mod_data, Handler::close);
             attempt(|| {
                 set_handler(mod_data, None);
                 Ok(())
@@ -148,7 +169,7 @@ unsafe extern "C" fn read(
     // the handler while PHP allocates, which may bail out; they are dropped
     // before anything else of PHP runs.
     unsafe {
-        let done = with(mod_data, |handler| handler.read(bytes(sid), ttl));
+        let done = persist(mod_data, |handler| handler.read(bytes(sid), ttl));
         if done.is_some()
             && let Some(parked) = handler(mod_data).map(|handler| &raw mut handler.data)
         {
@@ -211,7 +232,7 @@ unsafe extern "C" fn gc(
 unsafe extern "C" fn validate_sid(mod_data: ModData, sid: *mut zend_string) -> zend_result {
     // SAFETY: as for `write`.
     unsafe {
-        let known = with(mod_data, |handler| handler.validate(bytes(sid)));
+        let known = persist(mod_data, |handler| handler.validate(bytes(sid)));
         conclude(known == Some(true))
     }
 }

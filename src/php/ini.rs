@@ -9,14 +9,22 @@ use std::ffi::CStr;
 use ext_php_rs::flags::IniEntryPermission as Permission;
 use ext_php_rs::zend::IniEntryDef;
 
-use super::boundary;
 use super::ffi::{zend_ini_long, zend_ini_string_ex};
+use super::{boundary, request};
 use crate::log;
-use crate::settings::{Settings, Ttl};
+use crate::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl};
 
 /// Every entry: name, default, and who may change it.
-const ENTRIES: [(&CStr, &CStr, Permission); 3] = [
+const ENTRIES: [(&CStr, &CStr, Permission); 11] = [
+    (c"redis.session.locking_enabled", c"0", Permission::All),
+    (c"redis.session.lock_expire", c"0", Permission::All),
+    (c"redis.session.lock_retries", c"100", Permission::All),
+    (c"redis.session.lock_wait_time", c"20000", Permission::All),
+    (c"redis.session.lock_failure_readonly", c"0", Permission::All),
     (c"redis.session.early_refresh", c"0", Permission::All),
+    (c"redis_session.lock_max_waiters", c"0", Permission::All),
+    (c"redis_session.read_only", c"0", Permission::All),
+    (c"redis_session.read_only_wait", c"1", Permission::All),
     (c"redis_session.log", c"", Permission::System),
     (c"redis_session.log_level", c"off", Permission::System),
 ];
@@ -42,11 +50,38 @@ pub fn settings() -> Settings {
             boundary::warn(&reason);
         }
     }
+    let on = |name| long(name) != 0;
+    let promised = on(c"redis_session.read_only") || request::is_read_and_close();
     Settings {
-        early_refresh: long(c"redis.session.early_refresh") != 0,
+        early_refresh: on(c"redis.session.early_refresh"),
         ttl: Ttl::from_maxlifetime(long(c"session.gc_maxlifetime")).0,
         // Once session_set_save_handler() has been called, PHP says "user".
         proxied: string(c"session.save_handler") == Some(c"user"),
+        read_only: match (promised, on(c"redis_session.read_only_wait")) {
+            (false, _) => ReadOnly::No,
+            (true, true) => ReadOnly::Wait,
+            (true, false) => ReadOnly::NoWait,
+        },
+        lock: on(c"redis.session.locking_enabled").then(lock_policy),
+    }
+}
+
+fn lock_policy() -> LockPolicy {
+    let numbers = LockNumbers {
+        expire: long(c"redis.session.lock_expire"),
+        max_execution_time: long(c"max_execution_time"),
+        retries: long(c"redis.session.lock_retries"),
+        wait_time: long(c"redis.session.lock_wait_time"),
+    };
+    let (lease, renewed) = numbers.lease();
+    LockPolicy {
+        lease,
+        renewed,
+        patience: numbers.patience(),
+        poll: numbers.poll(),
+        max_waiters: long(c"redis_session.lock_max_waiters").try_into().unwrap_or(0),
+        failure_readonly: long(c"redis.session.lock_failure_readonly") != 0,
+        script: request::script_name(),
     }
 }
 

@@ -14,6 +14,7 @@ mod callbacks;
 mod ffi;
 mod info;
 mod ini;
+mod request;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
