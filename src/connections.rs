@@ -69,20 +69,23 @@ impl Process {
     /// This process' own, made at its first use.
     pub fn current() -> Arc<Self> {
         let pid = std::process::id();
-        if let Some(process) = PROCESS.load_full().filter(|process| process.pid == pid) {
-            return process;
+        loop {
+            let found = PROCESS.load();
+            if let Some(process) = found.as_ref().filter(|process| process.pid == pid) {
+                return process.clone();
+            }
+            let fresh = Arc::new(Self {
+                pid,
+                helper: OnceLock::new(),
+                targets: Mutex::default(),
+                counters: Arc::default(),
+                leases: Leases::default(),
+            });
+            // Only one of several threads puts its own in place. What a child
+            // got from its parent is never dropped: the sockets are the
+            // parent's, and its locks may be held by threads left behind.
+            std::mem::forget(PROCESS.compare_and_swap(&found, Some(fresh)));
         }
-        let fresh = Arc::new(Self {
-            pid,
-            helper: OnceLock::new(),
-            targets: Mutex::default(),
-            counters: Arc::default(),
-            leases: Leases::default(),
-        });
-        // A forked child never drops what it got from its parent: the sockets
-        // are the parent's, and its locks may be held by threads left behind.
-        std::mem::forget(PROCESS.swap(Some(fresh.clone())));
-        fresh
     }
 
     /// Closes everything, at the end of the process.
@@ -100,13 +103,16 @@ impl Process {
     /// The save path is malformed.
     pub fn target(&self, save_path: &str) -> Result<(Arc<Target>, Vec<String>), ParseError> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, target)) = targets.iter().find(|(known, _)| known == save_path) {
-            return Ok((target.clone(), Vec::new()));
+        if let Some(at) = targets.iter().position(|(known, _)| known == save_path) {
+            targets.get_mut(at..).unwrap_or_default().rotate_left(1);
+            if let Some((_, target)) = targets.last() {
+                return Ok((target.clone(), Vec::new()));
+            }
         }
         let parsed = SavePath::parse(save_path)?;
         let target = Arc::new(Target::new(parsed.save_path, self));
         if targets.len() >= MAX_TARGETS {
-            targets.remove(0);
+            targets.remove(0); // the one that was not asked for the longest
         }
         targets.push((save_path.to_owned(), target.clone()));
         Ok((target, parsed.warnings))
