@@ -135,8 +135,10 @@ impl Connection {
         }
         for answer in answers {
             if let Value::ServerError(refusal) = answer {
-                let text = error::reason(&refusal.into());
-                return Err(masked(&format!("the server refused the login: {text}"), host));
+                return Err(format!(
+                    "the server refused the login: {}",
+                    without(&refusal, password)
+                ));
             }
         }
         Ok(())
@@ -149,7 +151,7 @@ impl Connection {
             pack(&mut packed, command);
         }
         self.exchange(&packed, commands.len(), host.timeout)
-            .map_err(|e| masked(&format!("login failed: {}", error::reason(&e)), host))
+            .map_err(|e| format!("login failed: {}", error::reason(&e)))
     }
 
     /// Sends `packed` and reads `count` replies, all within `limit`.
@@ -301,12 +303,12 @@ fn is_unknown_command(refusal: &redis::ServerError) -> bool {
     details.contains("unknown command") || refusal.code() == "NOPROTO"
 }
 
-/// `text` without the password: some servers repeat a command they refuse.
-fn masked(text: &str, host: &Host) -> String {
-    match &host.auth {
-        Some(auth) if !auth.password.expose().is_empty() => {
-            text.replace(auth.password.expose(), "***")
-        }
-        _ => text.to_owned(),
+/// What the server said; only the error's code where the rest may show the
+/// password, as some servers repeat a command they refuse.
+fn without(refusal: &redis::ServerError, password: Option<&str>) -> String {
+    let details = refusal.details().unwrap_or_default();
+    match password {
+        Some(password) if details.contains(password) => refusal.code().to_owned(),
+        _ => format!("{} {details}", refusal.code()),
     }
 }

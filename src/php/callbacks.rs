@@ -164,7 +164,8 @@ unsafe extern "C" fn read(
     value: *mut *mut zend_string,
     maxlifetime: zend_long,
 ) -> zend_result {
-    let ttl = ttl(maxlifetime);
+    // The write says what is wrong with it.
+    let (ttl, _) = Ttl::from_maxlifetime(maxlifetime);
     // SAFETY: `mod_data` and `sid` are PHP's and live. The data stay parked in
     // the handler while PHP allocates, which may bail out; they are dropped
     // before anything else of PHP runs.

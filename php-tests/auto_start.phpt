@@ -1,0 +1,14 @@
+--TEST--
+session.auto_start=1 starts the session and saves it
+--FILE--
+<?php
+require __DIR__ . '/common.inc';
+
+echo php('$_SESSION["a"] = 1; var_dump(session_status() === PHP_SESSION_ACTIVE);', ['session.auto_start' => 1]);
+foreach (keys() as $key) {
+    var_dump(redis('GET', $key));
+}
+?>
+--EXPECT--
+bool(true)
+string(6) "a|i:1;"

@@ -1,0 +1,14 @@
+--TEST--
+A database that the server does not have is a warning that says so
+--FILE--
+<?php
+require __DIR__ . '/common.inc';
+
+show_messages();
+ini_set('session.save_path', save_path('database=99'));
+var_dump(session_start());
+?>
+--EXPECTF--
+warning: session_start(): Redis connection not available: %s: the server refused the login: ERR DB index is out of range
+warning: session_start(): Failed to read session data: redis (path: %s)
+bool(false)

@@ -1,0 +1,27 @@
+--TEST--
+An error handler that throws on a failed write ends session_write_close() with its exception, and PHP goes on
+--FILE--
+<?php
+require __DIR__ . '/common.inc';
+
+set_error_handler(static fn ($level, $text) => throw new ErrorException($text));
+session_id('visitor');
+session_start();
+$_SESSION['a'] = 1;
+redis('CONFIG', 'SET', 'min-replicas-to-write', 1);
+try {
+    session_write_close();
+} catch (ErrorException $e) {
+    echo $e->getMessage(), "\n";
+}
+redis('CONFIG', 'SET', 'min-replicas-to-write', 0);
+var_dump(session_status() === PHP_SESSION_NONE);
+session_start();
+$_SESSION['a'] = 2;
+session_write_close();
+var_dump(stored('visitor'));
+?>
+--EXPECTF--
+session_write_close(): Error writing session data to Redis: %s
+bool(true)
+string(6) "a|i:2;"
