@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionLike, RedisResult, Value};
+use redis::{RedisResult, Value};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::error::{self, Error};
@@ -26,23 +26,45 @@ enum Stream {
     Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
+/// What a server has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Whatever it is.
+    Any,
+    /// One that takes writes. A server that was demoted says so at login, so
+    /// that a stale answer of a sentinel does no harm.
+    Primary,
+    /// One that is only read from; in a cluster it must be told so.
+    Replica,
+}
+
 /// A connection that has passed login and chosen its database.
 pub struct Connection {
     stream: Stream,
     reader: Reader,
     read_timeout: Duration,
     packed: Vec<u8>,
-    database: i64,
     open: bool,
 }
 
-/// A connection that packs commands itself, and need not wait for an answer.
-pub trait Link: ConnectionLike {
+/// What operations on sessions are made of.
+pub trait Link {
+    /// Sends `commands` in one flight and returns an answer to each.
+    ///
+    /// # Errors
+    /// What ended the connection. Errors that the server answers are values.
+    fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>>;
+
     /// Sends one command and returns its answer.
     ///
     /// # Errors
     /// What the server answered, or what ended the connection.
-    fn call(&mut self, args: &[&[u8]]) -> RedisResult<Value>;
+    fn call(&mut self, command: &[&[u8]]) -> RedisResult<Value> {
+        match self.call_all(&[command])?.pop() {
+            Some(answer) => answer.extract_error(),
+            None => Err(garbage("no answer")),
+        }
+    }
 
     /// Sends a command that the server answers when it sees fit. Until
     /// [`Link::receive`] has got the answer, the connection is of no other
@@ -50,7 +72,7 @@ pub trait Link: ConnectionLike {
     ///
     /// # Errors
     /// What ended the connection.
-    fn send(&mut self, args: &[&[u8]]) -> RedisResult<()>;
+    fn send(&mut self, command: &[&[u8]]) -> RedisResult<()>;
 
     /// Waits up to `patience` for the answer to what was sent. None means
     /// that there is none yet, or that a signal came: ask again.
@@ -58,6 +80,9 @@ pub trait Link: ConnectionLike {
     /// # Errors
     /// What the server answered, or what ended the connection.
     fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>>;
+
+    /// The longest wait for an answer.
+    fn read_timeout(&self) -> Duration;
 }
 
 impl Connection {
@@ -65,7 +90,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Connect`]: no connection, no TLS, or the login was refused.
-    pub fn open(host: &Host, tls: Option<&Arc<ClientConfig>>) -> Result<Self, Error> {
+    pub fn open(host: &Host, role: Role, tls: Option<&Arc<ClientConfig>>) -> Result<Self, Error> {
         let fail = |reason: String| Error::Connect { host: host.address.to_string(), reason };
         let socket = Socket::connect(&host.address, host.timeout)
             .map_err(|e| fail(format!("{e} (is the server running and reachable?)")))?;
@@ -80,11 +105,15 @@ impl Connection {
             reader: Reader::default(),
             read_timeout: host.read_timeout,
             packed: Vec::new(),
-            database: host.database.into(),
             open: true,
         };
-        connection.login(host).map_err(fail)?;
+        connection.login(host, role).map_err(fail)?;
         Ok(connection)
+    }
+
+    /// Whether the last exchange has ended well.
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Whether it can be used: still open, and nothing waits to be read that
@@ -103,53 +132,89 @@ impl Connection {
         self.open
     }
 
-    /// HELLO, AUTH, SELECT and the client's name, in one flight. Servers and
-    /// proxies without HELLO are asked again in the older way.
-    fn login(&mut self, host: &Host) -> Result<(), String> {
+    /// HELLO, AUTH, SELECT and the client's name, in one flight.
+    ///
+    /// Two kinds of servers are asked a second time: those without HELLO, in
+    /// the older way; and those that know no such user, without it, because
+    /// platforms put a name into their URLs where there is only a password.
+    fn login(&mut self, host: &Host, role: Role) -> Result<(), String> {
         let user = host.auth.as_ref().and_then(|auth| auth.user.as_deref());
         let password = host.auth.as_ref().map(|auth| auth.password.expose());
-        let database = host.database.to_string();
-        let select: &[&[u8]] = &[b"SELECT", database.as_bytes()];
-
-        let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
-        if let Some(password) = password {
-            let user = user.unwrap_or("default");
-            hello.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
-        }
-        hello.extend([&b"SETNAME"[..], CLIENT_NAME]);
-        let mut modern = vec![hello.as_slice()];
-        modern.extend((host.database != 0).then_some(select));
-        let mut answers = self.flight(&modern, host)?;
-        if let Some(Value::ServerError(refusal)) = answers.first()
-            && is_unknown_command(refusal)
-        {
-            let auth: Vec<&[u8]> =
-                [Some("AUTH"), user, password].into_iter().flatten().map(str::as_bytes).collect();
-            let mut classic: Vec<&[&[u8]]> = Vec::new();
-            classic.extend(password.map(|_| auth.as_slice()));
-            classic.extend((host.database != 0).then_some(select));
-            let name: &[&[u8]] = &[b"CLIENT", b"SETNAME", CLIENT_NAME];
-            classic.push(name);
-            answers = self.flight(&classic, host)?;
-            answers.pop(); // a server that takes no name is as good
-        }
-        for answer in answers {
-            if let Value::ServerError(refusal) = answer {
-                return Err(format!(
-                    "the server refused the login: {}",
-                    without(&refusal, password)
-                ));
+        let mut answers = self.greet(host, role, user)?;
+        if user.is_some() && refusal(&answers).is_some_and(|e| e.code() == "WRONGPASS") {
+            let nameless = self.greet(host, role, None)?;
+            if refusal(&nameless).is_none() {
+                answers = nameless;
             }
         }
-        Ok(())
+        if refusal(&answers).is_some_and(is_unknown_command) {
+            answers = self.greet_plainly(host, role, user)?;
+        }
+        if let Some(refusal) = refusal(&answers) {
+            return Err(format!("the server refused the login: {}", without(refusal, password)));
+        }
+        match role {
+            Role::Primary if answers.iter().any(is_of_replica) => {
+                Err("it is a replica now, not the primary".to_owned())
+            }
+            Role::Primary | Role::Any | Role::Replica => Ok(()),
+        }
     }
 
-    /// Sends all of `commands` at once and reads an answer to each.
-    fn flight(&mut self, commands: &[&[&[u8]]], host: &Host) -> Result<Vec<Value>, String> {
-        let mut packed = Vec::new();
-        for command in commands {
-            pack(&mut packed, command);
+    fn greet(&mut self, host: &Host, role: Role, user: Option<&str>) -> Result<Vec<Value>, String> {
+        let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
+        if let Some(auth) = &host.auth {
+            let user = user.unwrap_or("default");
+            hello.extend([&b"AUTH"[..], user.as_bytes(), auth.password.expose().as_bytes()]);
         }
+        hello.extend([&b"SETNAME"[..], CLIENT_NAME]);
+        self.flight(&[&hello], host, role)
+    }
+
+    fn greet_plainly(
+        &mut self,
+        host: &Host,
+        role: Role,
+        user: Option<&str>,
+    ) -> Result<Vec<Value>, String> {
+        let mut commands: Vec<&[&[u8]]> = Vec::new();
+        let password = host.auth.as_ref().map(|auth| auth.password.expose());
+        let auth: Vec<&[u8]> =
+            [Some("AUTH"), user, password].into_iter().flatten().map(str::as_bytes).collect();
+        commands.extend(password.map(|_| auth.as_slice()));
+        let role_of: &[&[u8]] = &[b"ROLE"];
+        let name: &[&[u8]] = &[b"CLIENT", b"SETNAME", CLIENT_NAME];
+        commands.extend([role_of, name]);
+        let mut answers = self.flight(&commands, host, role)?;
+        // A server that takes no name, or does not tell its role, is as good.
+        let optional = usize::from(password.is_some());
+        let mut index = 0;
+        answers.retain(|answer| {
+            index += 1;
+            let spare = (optional + 1..=optional + 2).contains(&index);
+            !(spare && matches!(answer, Value::ServerError(_)))
+        });
+        Ok(answers)
+    }
+
+    /// Sends `greeting` and what follows any greeting, all at once, and reads
+    /// an answer to each.
+    fn flight(
+        &mut self,
+        greeting: &[&[&[u8]]],
+        host: &Host,
+        role: Role,
+    ) -> Result<Vec<Value>, String> {
+        let database = host.database.to_string();
+        let mut commands = greeting.to_vec();
+        let select: &[&[u8]] = &[b"SELECT", database.as_bytes()];
+        commands.extend((host.database != 0).then_some(select));
+        // In a cluster, a replica answers reads only if asked to.
+        let read_only: &[&[u8]] = &[b"READONLY"];
+        commands.extend((role == Role::Replica).then_some(read_only));
+
+        let mut packed = Vec::new();
+        commands.iter().for_each(|command| pack(&mut packed, command));
         self.exchange(&packed, commands.len(), host.timeout)
             .map_err(|e| format!("login failed: {}", error::reason(&e)))
     }
@@ -231,53 +296,21 @@ impl Write for Stream {
     }
 }
 
-impl ConnectionLike for Connection {
-    fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
-        match self.req_packed_commands(packed, 0, 1)?.pop() {
-            Some(Value::ServerError(refusal)) => Err(refusal.into()),
-            Some(value) => Ok(value),
-            None => Err(garbage("no answer")),
-        }
-    }
-
-    fn req_packed_commands(
-        &mut self,
-        packed: &[u8],
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        let mut replies = self.exchange(packed, offset + count, self.read_timeout)?;
-        Ok(replies.split_off(offset))
-    }
-
-    fn get_db(&self) -> i64 {
-        self.database
-    }
-
-    fn check_connection(&mut self) -> bool {
-        self.is_usable()
-    }
-
-    fn is_open(&self) -> bool {
-        self.open
-    }
-}
-
 impl Link for Connection {
-    fn call(&mut self, args: &[&[u8]]) -> RedisResult<Value> {
+    fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
         let mut packed = std::mem::take(&mut self.packed);
         packed.clear();
-        pack(&mut packed, args);
-        let answer = self.req_packed_command(&packed);
+        commands.iter().for_each(|command| pack(&mut packed, command));
+        let answers = self.exchange(&packed, commands.len(), self.read_timeout);
         // Kept, so that large values do not fault in fresh pages each time.
         packed.shrink_to(KEPT_BUFFER);
         self.packed = packed;
-        answer
+        answers
     }
 
-    fn send(&mut self, args: &[&[u8]]) -> RedisResult<()> {
+    fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
         let mut packed = Vec::new();
-        pack(&mut packed, args);
+        pack(&mut packed, command);
         self.begin(self.read_timeout)?;
         self.stream.write_all(&packed)?;
         Ok(self.stream.flush()?)
@@ -291,10 +324,77 @@ impl Link for Connection {
         self.socket().start(limit);
         let answer = self.reader.read(&mut self.stream)?;
         self.open = true;
-        match answer {
-            Value::ServerError(refusal) => Err(refusal.into()),
-            answer => Ok(Some(answer)),
+        answer.extract_error().map(Some)
+    }
+
+    fn read_timeout(&self) -> Duration {
+        self.read_timeout
+    }
+}
+
+/// A connection on which each command is followed, in the same flight, by a
+/// wait until that many replicas have what was written; with none asked for,
+/// the connection as it is.
+pub struct Confirmed<'a> {
+    /// The connection.
+    pub link: &'a mut dyn Link,
+    /// How many replicas are asked for.
+    pub replicas: u32,
+    /// How many had it the last time.
+    pub confirmed: u32,
+}
+
+impl Link for Confirmed<'_> {
+    fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
+        if self.replicas == 0 {
+            return self.link.call_all(commands);
         }
+        // A little less than the read timeout, so that the answer is in time.
+        let timeout = self.link.read_timeout().mul_f32(0.9).as_millis().max(1).to_string();
+        let replicas = self.replicas.to_string();
+        let wait: &[&[u8]] = &[b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
+        let mut answers = self.link.call_all(&[commands, &[wait]].concat())?;
+        self.confirmed = match answers.pop() {
+            Some(Value::Int(count)) => u32::try_from(count).unwrap_or(0),
+            _ => 0,
+        };
+        Ok(answers)
+    }
+
+    fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
+        self.link.send(command)
+    }
+
+    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
+        self.link.receive(patience)
+    }
+
+    fn read_timeout(&self) -> Duration {
+        self.link.read_timeout()
+    }
+}
+
+/// The first error among `answers`.
+fn refusal(answers: &[Value]) -> Option<&redis::ServerError> {
+    answers.iter().find_map(|answer| match answer {
+        Value::ServerError(refusal) => Some(refusal),
+        _ => None,
+    })
+}
+
+/// Whether this is a replica's answer to HELLO or ROLE.
+fn is_of_replica(answer: &Value) -> bool {
+    let says = |value: &Value, words: &[&str]| match value {
+        Value::BulkString(text) => words.iter().any(|word| text == word.as_bytes()),
+        Value::SimpleString(text) => words.contains(&text.as_str()),
+        _ => false,
+    };
+    match answer {
+        Value::Map(pairs) => pairs
+            .iter()
+            .any(|(name, value)| says(name, &["role"]) && says(value, &["replica", "slave"])),
+        Value::Array(parts) => parts.first().is_some_and(|role| says(role, &["slave"])),
+        _ => false,
     }
 }
 

@@ -18,6 +18,18 @@ pub enum Error {
     /// `session.save_path` is malformed; retrying cannot help.
     #[error("{0}")]
     SavePath(#[from] ParseError),
+    /// `rediscluster` was given something else than a cluster.
+    #[error(
+        "No valid seeds detected: session.save_handler = rediscluster needs a session.save_path \
+         like seed[]=host:port&seed[]=host:port; for anything else use redis"
+    )]
+    NoSeeds,
+    /// Sessions of the fleet may be compressed, which would be read as garbage.
+    #[error(
+        "redis.session.compression = {0} is not supported by redis_session: set it to none on \
+         every node, and let the compressed sessions expire first"
+    )]
+    Compression(String),
     /// The session id cannot name a key; nothing was sent.
     #[error("Invalid session key: {0}")]
     Sid(#[from] InvalidSid),
@@ -48,6 +60,17 @@ pub enum Error {
     /// The session could not be stored. Holds what went wrong underneath.
     #[error("Error writing session data to Redis: {0}")]
     Write(Box<Error>),
+    /// The session is stored, but not as safely as was asked for.
+    #[error(
+        "Error writing session data to Redis: it was written, but {confirmed} of {wanted} \
+         replicas confirmed it in time (redis_session.wait_replicas)"
+    )]
+    Unconfirmed {
+        /// How many replicas have it for certain.
+        confirmed: u32,
+        /// How many were asked for.
+        wanted: u32,
+    },
     /// Patience is at its end, and another request still has the session.
     #[error("Failed to acquire session lock: {holder}; gave up after {:.1} s", waited.as_secs_f64())]
     Busy {
@@ -58,8 +81,8 @@ pub enum Error {
     },
     /// No more requests may wait for this session.
     #[error(
-        "Failed to acquire session lock: {most} requests wait for this session already, \
-         which is redis_session.lock_max_waiters"
+        "Failed to acquire session lock: as many requests as may wait for this session already \
+         (redis_session.lock_max_waiters = {most})"
     )]
     Crowded {
         /// How many may wait.
@@ -119,8 +142,11 @@ impl Error {
             Self::Connect { .. } | Self::Exchange { .. } => true,
             Self::Write(cause) | Self::Release(cause) => cause.is_unreachable(),
             Self::SavePath(_)
+            | Self::NoSeeds
+            | Self::Compression(_)
             | Self::Sid(_)
             | Self::Refused { .. }
+            | Self::Unconfirmed { .. }
             | Self::Busy { .. }
             | Self::Crowded { .. }
             | Self::Interrupted

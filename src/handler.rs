@@ -7,22 +7,32 @@ use std::sync::Arc;
 
 use redis::RedisResult;
 
-use crate::connection::Link;
-use crate::connections::{Endpoint, Process, Target};
+use crate::connection::{Confirmed, Link};
 use crate::error::Error;
-use crate::key::{Keys, STANDALONE_PREFIX, Sid};
+use crate::key::{Keys, Sid};
 use crate::lease::Held;
 use crate::lock::Token;
 use crate::log::Stopwatch;
+use crate::process::Process;
 use crate::queue::{Outcome, Progress, Queue, Request};
 use crate::scripts::{Kept, Scripts, Wanted};
 use crate::settings::{LockPolicy, ReadOnly, Settings, Ttl};
 use crate::store::Store;
+use crate::topology::{Access, Target};
 
 /// What an earlier callback of this request has read already.
 struct Answer {
     sid: Sid,
     data: Option<Vec<u8>>,
+}
+
+/// What a save handler's name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// Whatever the save path says: `redis` and `redis_session`.
+    Anything,
+    /// Clusters: `rediscluster`.
+    Clusters,
 }
 
 /// The state behind one `session_start()`.
@@ -55,9 +65,12 @@ impl Handler {
     /// Makes sense of `save_path`; connects to nothing.
     ///
     /// # Errors
-    /// [`Error::SavePath`].
-    pub fn open(save_path: &str, settings: Settings) -> Result<Self, Error> {
+    /// [`Error::SavePath`], [`Error::NoSeeds`].
+    pub fn open(serves: Serves, save_path: &str, settings: Settings) -> Result<Self, Error> {
         let (target, warnings) = Process::current().target(save_path)?;
+        if serves == Serves::Clusters && !target.is_cluster() {
+            return Err(Error::NoSeeds);
+        }
         Ok(Self {
             save_path: save_path.to_owned(),
             settings: Arc::new(settings),
@@ -79,10 +92,16 @@ impl Handler {
     /// lock stays with us.
     ///
     /// # Errors
-    /// [`Error::SavePath`]; the handler stays as it was.
-    pub fn reopen(&mut self, save_path: &str, settings: Settings) -> Result<(), Error> {
+    /// As for [`Handler::open`]; the handler stays as it was.
+    pub fn reopen(
+        &mut self,
+        serves: Serves,
+        save_path: &str,
+        settings: Settings,
+    ) -> Result<(), Error> {
+        let fresh = Self::open(serves, save_path, settings)?;
         let held = self.held.take();
-        *self = Self { held, ..Self::open(save_path, settings)? };
+        *self = Self { held, ..fresh };
         Ok(())
     }
 
@@ -182,27 +201,40 @@ impl Handler {
         if self.settings.read_only != ReadOnly::No {
             return Err(Error::ReadOnly);
         }
-        if self.settings.lock.is_none() {
-            let set = |link: &mut dyn Link, keys: &Keys| Store(link).set(&keys.session, data, ttl);
-            self.ask("write", &sid, |()| data.len(), set).map_err(Error::on_write)?;
-        } else {
-            let held = self.held_for(&sid).ok_or(Error::NotLocked)?;
-            let keep = self.settings.proxied;
-            let mut tries = 0;
-            let kept = self.ask(
-                "write",
-                &sid,
-                |_| data.len(),
-                |link, keys| {
-                    tries += 1;
-                    Scripts(link).write(keys, &held.token, ttl, keep, tries > 1, data)
-                },
-            );
-            match kept.map_err(Error::on_write)? {
-                Kept::Done if keep => {}
-                Kept::Done => self.held = None,
-                Kept::Lost | Kept::Gone => return Err(self.lost()),
-            }
+        let settings = self.settings.clone();
+        let held = match settings.lock {
+            None => None,
+            Some(_) => Some(self.held_for(&sid).ok_or(Error::NotLocked)?),
+        };
+        let mut tries = 0;
+        let mut confirmed = 0;
+        let kept = self.ask(
+            "write",
+            &sid,
+            |_| data.len(),
+            |link, keys| {
+                tries += 1;
+                let replicas = settings.wait_replicas;
+                let mut link = Confirmed { link, replicas, confirmed: 0 };
+                let kept = match &held {
+                    None => Store(&mut link).set(&keys.session, data, ttl).map(|()| Kept::Done),
+                    Some(held) => {
+                        let keep = settings.proxied;
+                        Scripts(&mut link).write(keys, &held.token, ttl, keep, tries > 1, data)
+                    }
+                };
+                confirmed = link.confirmed;
+                kept
+            },
+        );
+        match kept.map_err(Error::on_write)? {
+            Kept::Done if settings.proxied => {}
+            Kept::Done => self.held = None,
+            Kept::Lost | Kept::Gone => return Err(self.lost()),
+        }
+        let wanted = settings.wait_replicas;
+        if confirmed < wanted {
+            return Err(Error::Unconfirmed { confirmed, wanted });
         }
         self.current = Some((sid, true));
         Ok(())
@@ -297,8 +329,10 @@ impl Handler {
                 Err(error @ (Error::Busy { .. } | Error::Crowded { .. }))
                     if policy.failure_readonly && wanted != Wanted::Unused =>
                 {
+                    let text = error.to_string();
+                    let why = text.split_once(": ").map_or("", |(_, why)| why);
                     self.warnings.push(format!(
-                        "Failed to acquire session lock, session will be read only: {error}"
+                        "Failed to acquire session lock, session will be read only: {why}"
                     ));
                     self.unlocked = true;
                 }
@@ -330,29 +364,30 @@ impl Handler {
                     Some(held) => held.token.clone(),
                     None => Token::new(&policy.script).map_err(Error::Random)?,
                 };
-                let (_, keys) = locate(&self.target, sid);
-                Queue::new(Request { keys, token, wanted, read_only, refresh })
+                let place = self.target.place(sid)?;
+                let failover = self.settings.failover;
+                Queue::new(Request { place, token, wanted, read_only, refresh, failover })
             }
         };
-        let target = self.target.clone();
-        let (endpoint, _) = locate(&target, sid);
         let stopwatch = Stopwatch::start();
-        let outcome = queue.step(endpoint, policy);
-        match &outcome {
-            Ok(Progress::Waiting) => {
-                self.queue = Some((sid.clone(), queue));
-                return outcome;
-            }
-            Ok(Progress::Done(Outcome::Ours(data))) => {
-                stopwatch.tell("read", &endpoint.host().address, Ok(size(data)));
-                if read_only == ReadOnly::No {
-                    self.hold(sid, queue.into_request(), policy);
-                }
-            }
-            Ok(Progress::Done(Outcome::Unwanted)) => {
-                stopwatch.tell("read", &endpoint.host().address, Ok(0));
-            }
-            Err(error) => stopwatch.tell("read", &endpoint.host().address, Err(error)),
+        let outcome = queue.step(&self.target, policy);
+        if let Ok(Progress::Waiting) = outcome {
+            self.queue = Some((sid.clone(), queue));
+            return outcome;
+        }
+        let request = queue.into_request();
+        stopwatch.tell(
+            "read",
+            || self.target.name(&request.place),
+            outcome.as_ref().map(|outcome| match outcome {
+                Progress::Done(Outcome::Ours(data)) => size(data),
+                Progress::Done(Outcome::Unwanted) | Progress::Waiting => 0,
+            }),
+        );
+        if let Ok(Progress::Done(Outcome::Ours(_))) = outcome
+            && read_only == ReadOnly::No
+        {
+            self.hold(sid, request, policy);
         }
         outcome
     }
@@ -362,9 +397,9 @@ impl Handler {
             // A failure is told by the server's next one; this one lapses.
             let _ = self.release();
         }
-        let Request { keys, token, .. } = request;
+        let Request { place, token, .. } = request;
         let (lease, target) = (policy.lease, self.target.clone());
-        let held = Arc::new(Held { sid: sid.clone(), keys, token, lease, target });
+        let held = Arc::new(Held { sid: sid.clone(), place, token, lease, target });
         if policy.renewed {
             let process = Process::current();
             process.leases.keep(&process, &held);
@@ -398,8 +433,8 @@ impl Handler {
     }
 
     fn leave_queue(&mut self) {
-        if let Some((sid, mut queue)) = self.queue.take() {
-            queue.leave(self.target.endpoint(sid.as_bytes()));
+        if let Some((_, mut queue)) = self.queue.take() {
+            queue.leave(&self.target);
         }
     }
 
@@ -408,7 +443,9 @@ impl Handler {
     }
 
     fn fetch(&mut self, sid: &Sid, refresh: Option<Ttl>) -> Result<Option<Vec<u8>>, Error> {
-        self.ask("read", sid, size, |link, keys| match refresh {
+        // Starting the TTL again is a write.
+        let access = if refresh.is_none() { Access::Read } else { Access::Primary };
+        self.ask_with(access, "read", sid, size, |link, keys| match refresh {
             Some(ttl) => Store(link).get_and_touch(&keys.session, ttl),
             None => Store(link).get(&keys.session),
         })
@@ -421,13 +458,25 @@ impl Handler {
         operation: &'static str,
         sid: &Sid,
         bytes: impl Fn(&T) -> usize,
+        exchange: impl FnMut(&mut dyn Link, &Keys) -> RedisResult<T>,
+    ) -> Result<T, Error> {
+        self.ask_with(Access::Primary, operation, sid, bytes, exchange)
+    }
+
+    fn ask_with<T>(
+        &mut self,
+        access: Access,
+        operation: &'static str,
+        sid: &Sid,
+        bytes: impl Fn(&T) -> usize,
         mut exchange: impl FnMut(&mut dyn Link, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
         self.leave_parent();
-        let (endpoint, keys) = locate(&self.target, sid);
+        let place = self.target.place(sid)?;
         let stopwatch = Stopwatch::start();
-        let answer = endpoint.run(|link| exchange(link, &keys));
-        stopwatch.tell(operation, &endpoint.host().address, answer.as_ref().map(bytes));
+        let patience = self.settings.failover;
+        let answer = self.target.run(&place, access, patience, |link| exchange(link, &place.keys));
+        stopwatch.tell(operation, || self.target.name(&place), answer.as_ref().map(bytes));
         self.unreachable = answer.as_ref().is_err_and(Error::is_unreachable);
         answer
     }
@@ -447,13 +496,6 @@ impl Handler {
             std::mem::forget(std::mem::replace(&mut self.target, target));
         }
     }
-}
-
-/// The server and the keys of `sid`.
-fn locate<'a>(target: &'a Target, sid: &Sid) -> (&'a Endpoint, Keys) {
-    let endpoint = target.endpoint(sid.as_bytes());
-    let prefix = endpoint.host().prefix.as_deref().unwrap_or(STANDALONE_PREFIX);
-    (endpoint, Keys::new(prefix, sid))
 }
 
 fn size(data: &Option<Vec<u8>>) -> usize {

@@ -10,8 +10,14 @@ const COMPANIONS: [&str; 3] = ["_LOCK", "_BATON", "_WAITERS"];
 /// Longest id that is accepted, in bytes. PHP itself makes 22 to 256.
 const MAX_SID: usize = 256;
 
+/// How many slots a cluster has.
+const SLOTS: u16 = 16384;
+
 /// Prefix of the session key where the save path names none.
 pub const STANDALONE_PREFIX: &str = "PHPREDIS_SESSION:";
+
+/// The same on a cluster.
+pub const CLUSTER_PREFIX: &str = "PHPREDIS_CLUSTER_SESSION:";
 
 /// Why an id is refused. The id itself is never shown: it is a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +36,12 @@ pub enum InvalidSid {
         "the session id ends like a key that this handler uses itself (_LOCK, _BATON, _WAITERS)"
     )]
     Reserved,
+    /// Braces in it or in the prefix spread its keys over a cluster.
+    #[error(
+        "braces in the session id or the prefix put the session and its lock \
+         into different slots of the cluster"
+    )]
+    Slots,
 }
 
 /// A session id that is safe to make a key of. Applications choose their own
@@ -83,6 +95,42 @@ impl Keys {
         let [lock, baton, waiters] = COMPANIONS.map(companion);
         Self { lock, baton, waiters, session }
     }
+
+    /// The keys of `sid` under `prefix`, all in one slot of a cluster.
+    ///
+    /// The session's key is that of [`new`](Self::new). Its companions are
+    /// `{key}_LOCK` and so on, or where the key holds a hash tag, `key_LOCK`.
+    ///
+    /// # Errors
+    /// [`InvalidSid::Slots`]: no such names put all keys into one slot.
+    pub fn in_one_slot(prefix: &str, sid: &Sid) -> Result<Self, InvalidSid> {
+        let plain = Self::new(prefix, sid);
+        if hash_tag(&plain.session).is_some() {
+            // What follows the tag does not move a key.
+            return Ok(plain);
+        }
+        let braced = [b"{", plain.session.as_slice(), b"}"].concat();
+        if hash_tag(&braced) != Some(&plain.session) {
+            return Err(InvalidSid::Slots);
+        }
+        let [lock, baton, waiters] =
+            COMPANIONS.map(|end| [braced.as_slice(), end.as_bytes()].concat());
+        Ok(Self { lock, baton, waiters, ..plain })
+    }
+}
+
+/// The slot of a cluster, below 16384, that `key` is in.
+#[must_use]
+pub fn slot(key: &[u8]) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(hash_tag(key).unwrap_or(key)) % SLOTS
+}
+
+/// What stands between the first `{` and the first `}` behind it, if anything.
+fn hash_tag(key: &[u8]) -> Option<&[u8]> {
+    let open = key.iter().position(|byte| *byte == b'{')?;
+    let (_, behind) = key.split_at_checked(open + 1)?;
+    let close = behind.iter().position(|byte| *byte == b'}')?;
+    behind.get(..close).filter(|tag| !tag.is_empty())
 }
 
 #[cfg(test)]

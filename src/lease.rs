@@ -7,17 +7,18 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::connections::{Process, Target};
-use crate::key::{Keys, Sid};
+use crate::key::Sid;
 use crate::lock::Token;
+use crate::process::Process;
 use crate::scripts::{Kept, Scripts};
+use crate::topology::{Access, Place, Target};
 
 /// A lock that this process holds.
 pub struct Held {
     /// The session it is for.
     pub sid: Sid,
-    /// That session's keys.
-    pub keys: Keys,
+    /// Where that session is.
+    pub place: Place,
     /// The lock's value while it is ours.
     pub token: Token,
     /// When it ends by itself.
@@ -67,8 +68,11 @@ impl Leases {
         }
         // No lock is held while the server is asked: requests go on.
         for held in due {
-            let endpoint = held.target.endpoint(held.sid.as_bytes());
-            match endpoint.run(|link| Scripts(link).renew(&held.keys, &held.token, held.lease)) {
+            // No longer than until the next time: others wait for this thread.
+            let renewed = held.target.run(&held.place, Access::Primary, held.lease / 3, |link| {
+                Scripts(link).renew(&held.place.keys, &held.token, held.lease)
+            });
+            match renewed {
                 Ok(Kept::Done) => tracing::debug!(operation = "renew", outcome = "ok"),
                 // The request has ended meanwhile, or will hear of it when it writes.
                 Ok(Kept::Lost | Kept::Gone) => {

@@ -30,6 +30,7 @@
 //! - No message holds a password, a session id or session data.
 //! - Nothing but `php` calls PHP, and nothing is owned while PHP is called.
 
+pub mod cluster;
 pub mod connection;
 pub mod connections;
 pub mod error;
@@ -38,14 +39,17 @@ pub mod key;
 pub mod lease;
 pub mod lock;
 pub mod log;
+pub mod process;
 pub mod queue;
 pub mod resp;
 pub mod save_path;
 pub mod scripts;
+pub mod sentinel;
 pub mod settings;
 pub mod socket;
 pub mod store;
 pub mod tls;
+pub mod topology;
 
 #[cfg(feature = "php")]
 mod php;

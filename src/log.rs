@@ -16,7 +16,6 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::error::Error;
-use crate::save_path::Address;
 
 /// The local syslog daemon's socket.
 const SYSLOG: &str = "/dev/log";
@@ -78,12 +77,17 @@ impl Stopwatch {
 
     /// Tells what came of `operation` on `host`: how many bytes of session
     /// data went with it, or why it failed.
-    pub fn tell(self, operation: &'static str, host: &Address, outcome: Result<usize, &Error>) {
+    pub fn tell(
+        self,
+        operation: &'static str,
+        host: impl Fn() -> String,
+        outcome: Result<usize, &Error>,
+    ) {
         let elapsed = self.0.map_or(Duration::ZERO, |start| start.elapsed());
         let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         match outcome {
-            Ok(bytes) => tracing::debug!(operation, %host, us, bytes, outcome = "ok"),
-            Err(error) => tracing::warn!(operation, %host, us, outcome = %error),
+            Ok(bytes) => tracing::debug!(operation, host = host(), us, bytes, outcome = "ok"),
+            Err(error) => tracing::warn!(operation, host = host(), us, outcome = %error),
         }
     }
 }

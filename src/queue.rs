@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult, Value};
 
-use crate::connections::{Checkout, Endpoint};
-use crate::error::{Error, was_closed};
-use crate::key::Keys;
+use crate::connections::{Checkout, Trouble};
+use crate::error::Error;
 use crate::lock::{Holder, Token};
 use crate::resp::garbage;
-use crate::scripts::{Place, Scripts, Turn, Wanted};
+use crate::scripts::{Scripts, Standing, Turn, Wanted};
 use crate::settings::{LockPolicy, ReadOnly, Ttl};
+use crate::topology::{Access, Place, Target, has_moved};
 
 /// Longest time without a look at PHP's signals.
 const SLICE: Duration = Duration::from_secs(1);
@@ -38,8 +38,8 @@ pub enum Progress<T> {
 
 /// What a request asks for.
 pub struct Request {
-    /// The session's keys.
-    pub keys: Keys,
+    /// Where the session is.
+    pub place: Place,
     /// What the lock will be set to.
     pub token: Token,
     /// Which sessions are wanted.
@@ -48,6 +48,8 @@ pub struct Request {
     pub read_only: ReadOnly,
     /// The TTL to start again when it is read.
     pub refresh: Option<Ttl>,
+    /// How long a failover may take.
+    pub failover: Duration,
 }
 
 /// How it ended.
@@ -78,10 +80,10 @@ impl Queue {
     ///
     /// # Errors
     /// [`Error::Busy`] when patience is at its end, [`Error::Crowded`], and
-    /// those of [`Endpoint::run`].
+    /// those of [`Target::run`].
     pub fn step(
         &mut self,
-        endpoint: &Endpoint,
+        target: &Target,
         policy: &LockPolicy,
     ) -> Result<Progress<Outcome>, Error> {
         let slice_ends = Instant::now() + SLICE;
@@ -94,19 +96,21 @@ impl Queue {
                 }
                 Some((Ok(Some(popped)), wait)) => {
                     drop(wait); // it carries the claim
-                    match baton(popped).map_err(|error| endpoint.failure(&error))? {
-                        None => endpoint.run(|link| self.ask(&mut Scripts(link), policy))?,
-                        Some(baton) => {
-                            endpoint.run(|link| self.claim(&mut Scripts(link), policy, &baton))?
-                        }
+                    match baton(popped) {
+                        Ok(None) => self.ask(target, policy)?,
+                        Ok(Some(baton)) => self.claim(target, policy, &baton)?,
+                        Err(error) => return Err(self.failure(target, &error)),
                     }
                 }
-                // The server went away, or changed its role: see how it is now.
-                Some((Err(error), _)) if was_closed(&error) || is_unblocked(&error) => {
-                    endpoint.run(|link| self.ask(&mut Scripts(link), policy))?
-                }
-                Some((Err(error), _)) => return Err(endpoint.failure(&error)),
-                None => endpoint.run(|link| self.ask(&mut Scripts(link), policy))?,
+                // The server went away, or changed its role: see who serves now.
+                Some((Err(error), _)) => match Trouble::Exchange(error) {
+                    trouble if has_moved(&trouble) && !trouble.is_timeout() => {
+                        self.ask(target, policy)?
+                    }
+                    Trouble::Exchange(error) => return Err(self.failure(target, &error)),
+                    Trouble::Connect(error) => return Err(error),
+                },
+                None => self.ask(target, policy)?,
             };
             match turn {
                 Turn::Ours(data) => return Ok(Progress::Done(Outcome::Ours(data))),
@@ -114,18 +118,21 @@ impl Queue {
                 Turn::Crowded(_) => return Err(Error::Crowded { most: policy.max_waiters }),
                 Turn::Busy { expires, holder } => {
                     self.counted = true;
-                    self.start_waiting(endpoint, policy, expires, &holder)?;
+                    self.start_waiting(target, policy, expires, &holder)?;
                 }
             }
         }
     }
 
     /// Gives up: the server forgets us.
-    pub fn leave(&mut self, endpoint: &Endpoint) {
+    pub fn leave(&mut self, target: &Target) {
         self.wait = None;
         if std::mem::take(&mut self.counted) {
             // If it fails, the count ends with its own time to live.
-            let _ = endpoint.run(|link| Scripts(link).leave(&self.request.keys));
+            let Request { place, .. } = &self.request;
+            let _ = target.run(place, Access::Primary, Duration::ZERO, |link| {
+                Scripts(link).leave(&place.keys)
+            });
         }
     }
 
@@ -134,41 +141,46 @@ impl Queue {
         self.request
     }
 
-    fn ask(&self, scripts: &mut Scripts<'_>, policy: &LockPolicy) -> RedisResult<Turn> {
-        let Request { keys, token, wanted, read_only, refresh } = &self.request;
-        let place = match (self.counted, *wanted) {
-            (true, _) => Place::Inside,
-            (false, Wanted::Unused) => Place::Outside,
-            (false, Wanted::Any | Wanted::Known) => Place::Joining {
+    fn ask(&self, target: &Target, policy: &LockPolicy) -> Result<Turn, Error> {
+        let Request { place, token, wanted, read_only, refresh, failover } = &self.request;
+        let standing = match (self.counted, *wanted) {
+            (true, _) => Standing::Inside,
+            (false, Wanted::Unused) => Standing::Outside,
+            (false, Wanted::Any | Wanted::Known) => Standing::Joining {
                 patience: policy.patience.unwrap_or(ENDLESS).max(MIN_WAIT),
                 most: policy.max_waiters,
             },
         };
-        match read_only {
-            ReadOnly::No => scripts.acquire(keys, token, policy.lease, *refresh, *wanted, place),
-            ReadOnly::Wait | ReadOnly::NoWait => scripts.peek(keys, *refresh, *wanted, place, b""),
-        }
+        let keys = &place.keys;
+        target.run(place, Access::Primary, *failover, |link| match read_only {
+            ReadOnly::No => {
+                Scripts(link).acquire(keys, token, policy.lease, *refresh, *wanted, standing)
+            }
+            ReadOnly::Wait | ReadOnly::NoWait => {
+                Scripts(link).peek(keys, *refresh, *wanted, standing, b"")
+            }
+        })
     }
 
-    fn claim(
-        &self,
-        scripts: &mut Scripts<'_>,
-        policy: &LockPolicy,
-        baton: &[u8],
-    ) -> RedisResult<Turn> {
-        let Request { keys, token, wanted, read_only, refresh } = &self.request;
-        match read_only {
-            ReadOnly::No => scripts.claim(keys, token, policy.lease, *refresh, baton),
+    fn claim(&self, target: &Target, policy: &LockPolicy, baton: &[u8]) -> Result<Turn, Error> {
+        let Request { place, token, wanted, read_only, refresh, failover } = &self.request;
+        let keys = &place.keys;
+        target.run(place, Access::Primary, *failover, |link| match read_only {
+            ReadOnly::No => Scripts(link).claim(keys, token, policy.lease, *refresh, baton),
             ReadOnly::Wait | ReadOnly::NoWait => {
-                scripts.peek(keys, *refresh, *wanted, Place::Inside, baton)
+                Scripts(link).peek(keys, *refresh, *wanted, Standing::Inside, baton)
             }
-        }
+        })
+    }
+
+    fn failure(&self, target: &Target, error: &RedisError) -> Error {
+        Error::from_server(target.name(&self.request.place), error)
     }
 
     /// Queues up at the server, for no longer than the lock can last.
     fn start_waiting(
         &mut self,
-        endpoint: &Endpoint,
+        target: &Target,
         policy: &LockPolicy,
         expires: Option<Duration>,
         holder: &[u8],
@@ -177,7 +189,7 @@ impl Queue {
         let left = policy.patience.map_or(ENDLESS, |patience| patience.saturating_sub(waited));
         let holder = Holder::of(holder);
         if left.is_zero() || self.request.wanted == Wanted::Unused {
-            self.leave(endpoint);
+            self.leave(target);
             return Err(Error::Busy { holder, waited });
         }
         let until = match holder {
@@ -185,16 +197,12 @@ impl Queue {
             Holder::Request { .. } | Holder::Next => left,
         };
         let time = expires.map_or(until, |expires| until.min(expires + MARGIN));
+        let Request { place, failover, .. } = &self.request;
         let seconds = format!("{:.3}", time.min(left).max(MIN_WAIT).as_secs_f64());
-        let command: [&[u8]; 3] = [b"BLPOP", &self.request.keys.baton, seconds.as_bytes()];
-        self.wait = Some(endpoint.send(&command)?);
+        let command: [&[u8]; 3] = [b"BLPOP", &place.keys.baton, seconds.as_bytes()];
+        self.wait = Some(target.send(place, *failover, &command)?);
         Ok(())
     }
-}
-
-/// Whether the server ended the wait because it is no primary any more.
-fn is_unblocked(error: &RedisError) -> bool {
-    error.code() == Some("UNBLOCKED")
 }
 
 /// What BLPOP gave: key and value, or nothing in time.

@@ -1,21 +1,26 @@
-//! What `session.save_path` says, for the `redis` handler.
+//! What `session.save_path` says.
 //!
 //! Owns the text: which hosts, how to reach each of them, and which one holds
 //! a session. Does no I/O: names are not resolved, files are not opened.
-//! The meaning of each form is phpredis', except where a comment says
-//! otherwise.
+//! The meaning of each form that phpredis has is phpredis', except where a
+//! comment says otherwise. A form is known by its look: which handler the
+//! text is for does not matter.
 //!
+//! - `standalone`, `sentinel`, `cluster`: the topologies and their forms
 //! - `piece`: a part of the text that knows its offset, for error messages
-//! - `address`: scheme, user and password, host, port, path
+//! - `address`: scheme, user and password, hosts, ports, path
 //! - `query`, `options`, `auth`, `tls`: the parameters behind the `?`
 //! - `mask`: hides passwords in everything that is shown
 
 mod address;
 mod auth;
+mod cluster;
 mod mask;
 mod options;
 mod piece;
 mod query;
+mod sentinel;
+mod standalone;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -24,14 +29,29 @@ use std::time::Duration;
 
 pub use address::Address;
 pub use auth::{Auth, Secret};
+pub use cluster::{Cluster, Failover};
+pub use sentinel::Sentinel;
+pub use standalone::Standalone;
 pub use tls::Tls;
 
+use address::{Form, Place};
 use piece::{Fault, Piece};
 
-/// The servers of a save path, in the order of the text; never empty.
+/// What `session.save_path` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavePath {
-    hosts: Vec<Host>,
+    topology: Topology,
+}
+
+/// How the servers of a save path belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// Servers that know nothing of each other.
+    Standalone(Standalone),
+    /// The primary that sentinels name.
+    Sentinel(Sentinel),
+    /// The nodes of a Redis Cluster.
+    Cluster(Cluster),
 }
 
 /// What [`SavePath::parse`] found.
@@ -91,11 +111,18 @@ pub struct ParseError {
 }
 
 impl SavePath {
-    /// Reads a list of servers, separated by white space and commas.
+    /// Reads one of these:
     ///
-    /// Each is `tcp://`, `tls://`, `ssl://`, `redis://`, `rediss://`,
-    /// `valkey://` or `valkeys://` with `[user:password@]host[:port][/database]`,
-    /// or `host[:port]`, or `unix:///path`, and then `?name=value&...`.
+    /// - A list of servers, separated by white space and commas. Each is
+    ///   `tcp://`, `tls://`, `ssl://`, `redis://`, `rediss://`, `valkey://` or
+    ///   `valkeys://` with `[user:password@]host[:port][/database]`, or
+    ///   `host[:port]`, or `unix:///path`, and then `?name=value&...`.
+    /// - `redis-sentinel://[user:password@]host[:port],.../service[/database]`
+    ///   and `?name=value&...`; also `rediss-`, `valkey-` and `valkeys-`.
+    /// - `redis-cluster://[user:password@]host[:port],...` and
+    ///   `?name=value&...`; also `rediss-`, `valkey-` and `valkeys-`.
+    /// - `seed[]=host:port&seed[]=host:port&name=value&...`, a cluster.
+    ///
     /// Quotes around the whole text are taken off.
     ///
     /// # Errors
@@ -109,78 +136,54 @@ impl SavePath {
         })
     }
 
-    /// The servers in the order of the text; at least one.
+    /// Which servers there are, and how they share the sessions.
     #[must_use]
-    pub fn hosts(&self) -> &[Host] {
-        &self.hosts
-    }
-
-    /// Which of [`hosts`](Self::hosts) holds the session `sid`.
-    ///
-    /// phpredis' rule, so that a mixed fleet agrees: the first four bytes of
-    /// the id as a little-endian number, modulo the sum of the weights, and
-    /// the hosts own their shares of that range from the last to the first.
-    /// A shorter id is padded with zeros.
-    #[must_use]
-    pub fn host_index(&self, sid: &[u8]) -> usize {
-        let mut head = [0; 4];
-        for (to, from) in head.iter_mut().zip(sid) {
-            *to = *from;
-        }
-        let total: u32 = self.hosts.iter().map(|host| host.weight).sum();
-        let mut pos = u32::from_le_bytes(head).checked_rem(total).unwrap_or(0);
-        for (index, host) in self.hosts.iter().enumerate().rev() {
-            if pos < host.weight {
-                return index;
-            }
-            pos -= host.weight;
-        }
-        0
+    pub fn topology(&self) -> &Topology {
+        &self.topology
     }
 }
+
+impl Host {
+    /// The same way to connect, to a server at `address`.
+    #[must_use]
+    pub fn at(&self, address: Address) -> Self {
+        Self { address, ..self.clone() }
+    }
+}
+
+/// What is said where a sentinel or cluster URL has company.
+const STANDS_ALONE: &str = "a sentinel or cluster URL stands alone: nothing may be before or \
+                            behind it (a space is written %20)";
 
 /// Reads the whole text.
 fn read(text: Piece<'_>) -> Result<Parsed, Fault> {
     if let Some(at) = text.find('\0') {
         return Err(text.after(at).fault("it holds a NUL byte"));
     }
-    let mut hosts = Vec::new();
-    let mut warnings = Vec::new();
-    let mut total: u32 = 0;
-    for part in text.unquoted().split(piece::is_separator) {
-        if part.is_empty() {
-            continue;
-        }
-        let host = read_host(part, &mut warnings)?;
-        total = total
-            .checked_add(host.weight)
-            .ok_or_else(|| part.fault("the sum of all weights is over 4294967295"))?;
-        hosts.push(host);
-    }
-    if hosts.is_empty() {
+    let inner = text.unquoted().trimmed();
+    if inner.text().chars().all(piece::is_separator) {
         return Err(text.fault("session.save_path is empty"));
     }
-    Ok(Parsed { save_path: SavePath { hosts }, warnings })
+    let mut warnings = Vec::new();
+    let form = address::split_scheme(inner).0.and_then(address::announced).map(|(form, _)| form);
+    let topology = match form {
+        Some(Form::Sentinel) => Topology::Sentinel(sentinel::read(inner, &mut warnings)?),
+        Some(Form::Cluster) => Topology::Cluster(cluster::read(inner, &mut warnings)?),
+        None if cluster::is_query(inner) => {
+            Topology::Cluster(cluster::read_query(inner, &mut warnings)?)
+        }
+        None | Some(Form::Unix | Form::Tcp | Form::Url) => {
+            Topology::Standalone(standalone::read(inner, &mut warnings)?)
+        }
+    };
+    Ok(Parsed { save_path: SavePath { topology }, warnings })
 }
 
-/// Reads one server of the list.
-fn read_host(part: Piece<'_>, warnings: &mut Vec<String>) -> Result<Host, Fault> {
-    if let Some(variable) = unexpanded(part) {
-        return Err(variable.fault(format!(
-            "{} is still there: that environment variable is not set, \
-             or PHP does not expand it here (it does in php.ini)",
-            variable.shown()
-        )));
+/// Reads a URL that must be all of `text` up to its query.
+fn read_alone(text: Piece<'_>) -> Result<Place<'_>, Fault> {
+    text.refuse_variable()?;
+    if let Some(at) = text.find(piece::is_space) {
+        return Err(text.after(at).fault(STANDS_ALONE));
     }
-    let place = address::place(part)?;
-    options::host(place, part, warnings)
-}
-
-/// The first `${NAME}` that PHP left in the text.
-fn unexpanded(part: Piece<'_>) -> Option<Piece<'_>> {
-    let start = part.after(part.find("${")?);
-    let (variable, _) = start.split_at(start.find('}')? + 1);
-    let name = variable.text().get(2..variable.len() - 1)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    (!name.is_empty() && name.chars().all(plain)).then_some(variable)
+    address::place(text)
 }

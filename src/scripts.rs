@@ -67,7 +67,7 @@ impl Wanted {
 
 /// How a request stands to the queue for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Standing {
     /// It will not wait.
     Outside,
     /// It will wait from now on, if it has to.
@@ -81,7 +81,7 @@ pub enum Place {
     Inside,
 }
 
-impl Place {
+impl Standing {
     fn words(self) -> [Vec<u8>; 2] {
         match self {
             Self::Outside => [b"no".to_vec(), b"0".to_vec()],
@@ -132,9 +132,9 @@ impl Scripts<'_> {
         lease: Duration,
         refresh: Option<Ttl>,
         wanted: Wanted,
-        place: Place,
+        standing: Standing,
     ) -> RedisResult<Turn> {
-        let (lease, [patience, most]) = (millis(lease), place.words());
+        let (lease, [patience, most]) = (millis(lease), standing.words());
         let args = [token.as_bytes(), &lease, &seconds(refresh), wanted.word(), &patience, &most];
         turn(self.run(&ACQUIRE, keys, &args)?)
     }
@@ -159,10 +159,10 @@ impl Scripts<'_> {
         keys: &Keys,
         refresh: Option<Ttl>,
         wanted: Wanted,
-        place: Place,
+        standing: Standing,
         baton: &[u8],
     ) -> RedisResult<Turn> {
-        let (window, [patience, most]) = (millis(CLAIM_WINDOW), place.words());
+        let (window, [patience, most]) = (millis(CLAIM_WINDOW), standing.words());
         let args = [&*seconds(refresh), wanted.word(), &patience, &most, &window, baton];
         turn(self.run(&PEEK, keys, &args)?)
     }

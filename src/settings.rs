@@ -21,6 +21,13 @@ pub struct Settings {
     pub proxied: bool,
     /// Whether the request promises not to write, see [`ReadOnly`].
     pub read_only: ReadOnly,
+    /// `redis_session.failover_timeout`, in seconds: how long an operation is
+    /// tried again while a cluster or a service's primary changes. Defaults
+    /// to 5 s.
+    pub failover: Duration,
+    /// `redis_session.wait_replicas`: how many replicas must have a write
+    /// before it counts. Defaults to 0.
+    pub wait_replicas: u32,
     /// `redis.session.locking_enabled`: how to lock, or none for not at all.
     /// Defaults to none.
     pub lock: Option<LockPolicy>,
@@ -63,7 +70,8 @@ pub struct LockPolicy {
 pub struct LockNumbers {
     /// `redis.session.lock_expire`, in seconds; 0 is `max_execution_time`.
     pub expire: i64,
-    /// `max_execution_time`, in seconds; 0 is no limit.
+    /// `max_execution_time`, in seconds; 0 is no limit. A lease that is
+    /// renewed is no longer than this, nor than 10 s.
     pub max_execution_time: i64,
     /// `redis.session.lock_retries`, tries after the first; -1 is for ever,
     /// 0 is 100, as in phpredis.
@@ -72,9 +80,9 @@ pub struct LockNumbers {
     pub wait_time: i64,
 }
 
-/// Lease where neither `lock_expire` nor `max_execution_time` is set: short,
-/// so that a killed process does not block the session, as it is renewed.
-const DEFAULT_LEASE: Duration = Duration::from_secs(10);
+/// Longest lease of a lock that is renewed: a killed process must not block
+/// its session for as long as a request may take.
+const RENEWED_LEASE: Duration = Duration::from_secs(10);
 /// Longest lease, so that Redis can count its milliseconds.
 const MAX_LEASE: Duration = Duration::from_secs(i32::MAX as u64);
 const DEFAULT_RETRIES: u32 = 100;
@@ -86,8 +94,7 @@ impl LockNumbers {
         let seconds = |n: i64| u64::try_from(n).ok().filter(|n| *n > 0).map(Duration::from_secs);
         match (seconds(self.expire), seconds(self.max_execution_time)) {
             (Some(expire), _) => (expire.min(MAX_LEASE), false),
-            (None, Some(limit)) => (limit.min(MAX_LEASE), true),
-            (None, None) => (DEFAULT_LEASE, true),
+            (None, limit) => (limit.unwrap_or(RENEWED_LEASE).min(RENEWED_LEASE), true),
         }
     }
 
@@ -157,9 +164,11 @@ mod tests {
 
     #[test]
     fn a_lease_is_renewed_unless_its_length_was_chosen() {
-        assert_eq!(NUMBERS.lease(), (DEFAULT_LEASE, true));
-        let limited = LockNumbers { max_execution_time: 30, ..NUMBERS };
-        assert_eq!(limited.lease(), (Duration::from_secs(30), true));
+        assert_eq!(NUMBERS.lease(), (RENEWED_LEASE, true));
+        let limited = LockNumbers { max_execution_time: 3, ..NUMBERS };
+        assert_eq!(limited.lease(), (Duration::from_secs(3), true));
+        let long = LockNumbers { max_execution_time: 30, ..NUMBERS };
+        assert_eq!(long.lease(), (RENEWED_LEASE, true));
         let chosen = LockNumbers { expire: 7, ..limited };
         assert_eq!(chosen.lease(), (Duration::from_secs(7), false));
         let absurd = LockNumbers { expire: i64::MAX, ..NUMBERS };

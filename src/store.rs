@@ -5,7 +5,7 @@
 use redis::{RedisResult, Value};
 
 use crate::connection::Link;
-use crate::resp::{garbage, pack};
+use crate::resp::garbage;
 use crate::settings::Ttl;
 
 /// Operations on a connection.
@@ -20,10 +20,10 @@ impl Store<'_> {
     /// The session's bytes; its TTL starts again. Two commands in one flight,
     /// as GETEX is younger than the oldest server we serve.
     pub fn get_and_touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<Option<Vec<u8>>> {
-        let mut packed = Vec::new();
-        pack(&mut packed, &[b"GET", key]);
-        pack(&mut packed, &[b"EXPIRE", key, ttl.seconds().to_string().as_bytes()]);
-        let [found, touched] = <[Value; 2]>::try_from(self.0.req_packed_commands(&packed, 0, 2)?)
+        let seconds = ttl.seconds().to_string();
+        let get: &[&[u8]] = &[b"GET", key];
+        let expire: &[&[u8]] = &[b"EXPIRE", key, seconds.as_bytes()];
+        let [found, touched] = <[Value; 2]>::try_from(self.0.call_all(&[get, expire])?)
             .map_err(|_| garbage("too few answers"))?;
         touched.extract_error()?;
         data(found.extract_error()?)

@@ -14,9 +14,9 @@ use std::ptr;
 
 use ext_php_rs::ffi::{E_NOTICE, E_WARNING, php_error_docref, zend_string};
 
-use crate::connections::Process;
 use crate::error::Error;
 use crate::handler::Handler;
+use crate::process::Process;
 
 /// What PHP is to be told, once no Rust frame is at stake any more.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 //! Each runs one method of [`Handler`] under a guard, and then, owning
 //! nothing, tells PHP what came of it.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
 use ext_php_rs::ffi::{
@@ -14,7 +14,7 @@ use super::boundary::{attempt, bytes, handler, notice, report, set_handler, warn
 use super::ffi::{php_session_create_id, ps_module, zend_result};
 use super::{ini, request};
 use crate::error::Error;
-use crate::handler::Handler;
+use crate::handler::{Handler, Serves};
 use crate::queue::Progress;
 use crate::settings::Ttl;
 
@@ -26,10 +26,13 @@ const FAILURE: zend_result = -1;
 const NEW_ID_TRIES: usize = 3;
 
 /// The callbacks under a name that PHP's `session.save_handler` can choose.
-pub const fn save_handler(name: *const c_char) -> ps_module {
+pub const fn save_handler(name: &'static CStr, serves: Serves) -> ps_module {
     ps_module {
-        s_name: name,
-        s_open: Some(open),
+        s_name: name.as_ptr(),
+        s_open: Some(match serves {
+            Serves::Anything => open_anything,
+            Serves::Clusters => open_cluster,
+        }),
         s_close: Some(close),
         s_read: Some(read),
         s_write: Some(write),
@@ -103,37 +106,43 @@ fn ttl(maxlifetime: zend_long) -> Ttl {
     ttl
 }
 
+/// PHP 8.6 hands over its own strings.
+#[cfg(open_takes_zend_string)]
+type Text = *mut zend_string;
 #[cfg(not(open_takes_zend_string))]
-unsafe extern "C" fn open(
-    mod_data: ModData,
-    save_path: *const c_char,
-    _session_name: *const c_char,
-) -> zend_result {
-    // SAFETY: PHP passes a C string that lives during the call.
-    unsafe { open_bytes(mod_data, std::ffi::CStr::from_ptr(save_path).to_bytes()) }
+type Text = *const c_char;
+
+unsafe extern "C" fn open_anything(mod_data: ModData, save_path: Text, _: Text) -> zend_result {
+    // SAFETY: passed on.
+    unsafe { open(Serves::Anything, mod_data, save_path) }
 }
 
-#[cfg(open_takes_zend_string)]
-unsafe extern "C" fn open(
-    mod_data: ModData,
-    save_path: *mut zend_string,
-    _session_name: *mut zend_string,
-) -> zend_result {
-    // SAFETY: PHP passes a string that lives during the call.
-    unsafe { open_bytes(mod_data, bytes(save_path)) }
+unsafe extern "C" fn open_cluster(mod_data: ModData, save_path: Text, _: Text) -> zend_result {
+    // SAFETY: passed on.
+    unsafe { open(Serves::Clusters, mod_data, save_path) }
 }
 
 /// # Safety
 /// As for the callbacks.
-unsafe fn open_bytes(mod_data: ModData, save_path: &[u8]) -> zend_result {
+unsafe fn open(serves: Serves, mod_data: ModData, save_path: Text) -> zend_result {
+    // SAFETY: PHP passes a string that lives during the call.
+    #[cfg(open_takes_zend_string)]
+    let save_path = unsafe { bytes(save_path) };
+    // SAFETY: as above.
+    #[cfg(not(open_takes_zend_string))]
+    let save_path = unsafe { CStr::from_ptr(save_path) }.to_bytes();
     let settings = ini::settings();
+    let compression = ini::compression();
     let opened = attempt(|| {
+        if let Some(kind) = compression {
+            return Err(Error::Compression(kind));
+        }
         let save_path = String::from_utf8_lossy(save_path);
         // SAFETY: `mod_data` is PHP's, and no other reference is around.
         match unsafe { handler(mod_data) } {
-            Some(open) => open.reopen(&save_path, settings)?,
+            Some(open) => open.reopen(serves, &save_path, settings)?,
             None => {
-                let fresh = Handler::open(&save_path, settings)?;
+                let fresh = Handler::open(serves, &save_path, settings)?;
                 // SAFETY: as above.
                 unsafe { set_handler(mod_data, Some(fresh)) };
             }

@@ -10,8 +10,8 @@ use ext_php_rs::zend::ModuleEntry;
 
 use super::boundary::park;
 use super::ffi::display_ini_entries;
-use super::{DROP_IN_NAME, NAME, Server, server_of};
-use crate::connections::Process;
+use super::{NAME, Server, server_of};
+use crate::process::Process;
 
 /// PHP's callback.
 pub extern "C" fn show(module: *mut ModuleEntry) {
@@ -21,7 +21,8 @@ pub extern "C" fn show(module: *mut ModuleEntry) {
         php_info_print_table_start();
         row(c"Redis session save handler", || "enabled".to_owned());
         row(c"Version", || env!("CARGO_PKG_VERSION").to_owned());
-        row(c"Save handler redis", || served_by(DROP_IN_NAME));
+        row(c"Save handler redis", || served_by(c"redis"));
+        row(c"Save handler rediscluster", || served_by(c"rediscluster"));
         row(c"Save handler redis_session", || served_by(NAME));
         row(c"TLS", || "rustls with ring, TLS 1.2 and 1.3".to_owned());
         row(c"Redis client library", || {

@@ -5,6 +5,7 @@
 //! missing is registered, and values are read by name.
 
 use std::ffi::CStr;
+use std::time::Duration;
 
 use ext_php_rs::flags::IniEntryPermission as Permission;
 use ext_php_rs::zend::IniEntryDef;
@@ -15,16 +16,19 @@ use crate::log;
 use crate::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl};
 
 /// Every entry: name, default, and who may change it.
-const ENTRIES: [(&CStr, &CStr, Permission); 11] = [
+const ENTRIES: [(&CStr, &CStr, Permission); 14] = [
     (c"redis.session.locking_enabled", c"0", Permission::All),
     (c"redis.session.lock_expire", c"0", Permission::All),
     (c"redis.session.lock_retries", c"100", Permission::All),
     (c"redis.session.lock_wait_time", c"20000", Permission::All),
     (c"redis.session.lock_failure_readonly", c"0", Permission::All),
     (c"redis.session.early_refresh", c"0", Permission::All),
+    (c"redis.session.compression", c"none", Permission::All),
     (c"redis_session.lock_max_waiters", c"0", Permission::All),
     (c"redis_session.read_only", c"0", Permission::All),
     (c"redis_session.read_only_wait", c"1", Permission::All),
+    (c"redis_session.failover_timeout", c"5", Permission::All),
+    (c"redis_session.wait_replicas", c"0", Permission::All),
     (c"redis_session.log", c"", Permission::System),
     (c"redis_session.log_level", c"off", Permission::System),
 ];
@@ -50,7 +54,6 @@ pub fn settings() -> Settings {
             boundary::warn(&reason);
         }
     }
-    let on = |name| long(name) != 0;
     let promised = on(c"redis_session.read_only") || request::is_read_and_close();
     Settings {
         early_refresh: on(c"redis.session.early_refresh"),
@@ -62,6 +65,8 @@ pub fn settings() -> Settings {
             (true, true) => ReadOnly::Wait,
             (true, false) => ReadOnly::NoWait,
         },
+        failover: seconds(c"redis_session.failover_timeout"),
+        wait_replicas: long(c"redis_session.wait_replicas").try_into().unwrap_or(0),
         lock: on(c"redis.session.locking_enabled").then(lock_policy),
     }
 }
@@ -80,9 +85,28 @@ fn lock_policy() -> LockPolicy {
         patience: numbers.patience(),
         poll: numbers.poll(),
         max_waiters: long(c"redis_session.lock_max_waiters").try_into().unwrap_or(0),
-        failure_readonly: long(c"redis.session.lock_failure_readonly") != 0,
+        failure_readonly: on(c"redis.session.lock_failure_readonly"),
         script: request::script_name(),
     }
+}
+
+/// Whether a switch is on, in the words that php.ini takes for it.
+fn on(name: &CStr) -> bool {
+    let word = string(name).unwrap_or_default().to_bytes().trim_ascii();
+    long(name) != 0 || [&b"on"[..], b"yes", b"true"].iter().any(|on| word.eq_ignore_ascii_case(on))
+}
+
+/// The compression that phpredis peers use, if any.
+pub fn compression() -> Option<String> {
+    let word = string(c"redis.session.compression")?.to_string_lossy();
+    (!matches!(word.as_ref(), "" | "none")).then(|| word.into_owned())
+}
+
+/// Seconds with a fraction; what is no time is none.
+fn seconds(name: &CStr) -> Duration {
+    let text = string(name).unwrap_or_default().to_string_lossy();
+    let seconds = text.trim().parse().unwrap_or(0.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 fn long(name: &CStr) -> i64 {

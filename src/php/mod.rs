@@ -25,18 +25,22 @@ use ext_php_rs::zend::{ModuleAllocations, ModuleEntry, StaticModuleEntry};
 
 use self::callbacks::save_handler;
 use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
-use crate::connections::Process;
+use crate::handler::Serves;
+use crate::process::Process;
 
-/// The name that `php -m` shows, and the alias that never clashes.
+/// The name that `php -m` shows.
 const NAME: &CStr = c"redis_session";
-/// The name that sites have in their `session.save_handler`.
-const DROP_IN_NAME: &CStr = c"redis";
 
-struct Handlers([ps_module; 2]);
+/// The names that `session.save_handler` may have: phpredis' two, and one
+/// that never clashes with them.
+struct Handlers([ps_module; 3]);
 // SAFETY: the table is constant, and its pointers are to constants.
 unsafe impl Sync for Handlers {}
-static HANDLERS: Handlers =
-    Handlers([save_handler(DROP_IN_NAME.as_ptr()), save_handler(NAME.as_ptr())]);
+static HANDLERS: Handlers = Handlers([
+    save_handler(c"redis", Serves::Anything),
+    save_handler(c"rediscluster", Serves::Clusters),
+    save_handler(NAME, Serves::Anything),
+]);
 
 /// Who serves a save handler's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,8 +65,10 @@ fn server_of(name: &CStr) -> Server {
 extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
     std::panic::set_hook(Box::new(|_| {})); // a caught panic becomes a warning
     ini::register(module);
-    for (name, handler) in [DROP_IN_NAME, NAME].into_iter().zip(&HANDLERS.0) {
-        // Where phpredis is loaded it keeps its name.
+    for handler in &HANDLERS.0 {
+        // SAFETY: our names are C strings in constants.
+        let name = unsafe { CStr::from_ptr(handler.s_name) };
+        // Where phpredis is loaded it keeps its names.
         if server_of(name) == Server::Nobody {
             // SAFETY: the entry is static. Fails only where PHP's table of
             // save handlers is full, which phpinfo() then shows.

@@ -1,4 +1,4 @@
-//! The part of a server before the `?`: scheme, user, host, port, database.
+//! What stands before the `?`: scheme, user, hosts, ports, path.
 //!
 //! Not left to a URL parser, because passwords of platforms hold what a URL
 //! may not (`#`, `/`, `?`, `@`), and a `#` behind the `?` is no fragment here.
@@ -13,11 +13,65 @@ use super::auth::Auth;
 use super::piece::{Fault, Piece};
 use super::query;
 
-const DEFAULT_PORT: u16 = 6379;
+/// What a scheme announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `/path`
+    Unix,
+    /// `host[:port]`. phpredis ignores a number in the path: two nodes of a
+    /// fleet must not disagree in silence.
+    Tcp,
+    /// `host[:port][/database]`
+    Url,
+    /// `host[:port],.../service[/database]`
+    Sentinel,
+    /// `host[:port],...`
+    Cluster,
+}
 
-/// What may stand before `://`, in any case.
-pub(super) const SCHEMES: [&str; 8] =
-    ["tcp", "tls", "ssl", "unix", "redis", "rediss", "valkey", "valkeys"];
+impl Form {
+    /// Whether it is the whole text, with commas between its hosts.
+    pub fn stands_alone(self) -> bool {
+        match self {
+            Self::Unix | Self::Tcp | Self::Url => false,
+            Self::Sentinel | Self::Cluster => true,
+        }
+    }
+
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Sentinel => 26379,
+            Self::Unix | Self::Tcp | Self::Url | Self::Cluster => 6379,
+        }
+    }
+}
+
+/// What may stand before `://`, in any case, and whether it means TLS.
+const SCHEMES: [(&str, Form, bool); 16] = [
+    ("tcp", Form::Tcp, false),
+    ("tls", Form::Tcp, true),
+    ("ssl", Form::Tcp, true),
+    ("unix", Form::Unix, false),
+    ("redis", Form::Url, false),
+    ("rediss", Form::Url, true),
+    ("valkey", Form::Url, false),
+    ("valkeys", Form::Url, true),
+    ("redis-sentinel", Form::Sentinel, false),
+    ("rediss-sentinel", Form::Sentinel, true),
+    ("valkey-sentinel", Form::Sentinel, false),
+    ("valkeys-sentinel", Form::Sentinel, true),
+    ("redis-cluster", Form::Cluster, false),
+    ("rediss-cluster", Form::Cluster, true),
+    ("valkey-cluster", Form::Cluster, false),
+    ("valkeys-cluster", Form::Cluster, true),
+];
+
+/// What `scheme` announces, and whether it means TLS.
+pub(super) fn announced(scheme: Piece<'_>) -> Option<(Form, bool)> {
+    let mut schemes = SCHEMES.iter();
+    let (_, form, tls) = schemes.find(|(name, ..)| scheme.text().eq_ignore_ascii_case(name))?;
+    Some((*form, *tls))
+}
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +80,7 @@ pub enum Address {
     Tcp {
         /// A name, or an IP address without brackets.
         host: String,
-        /// Defaults to 6379; never 0.
+        /// Defaults to 6379, of a sentinel to 26379; never 0.
         port: u16,
     },
     /// A Unix domain socket, by its absolute path.
@@ -44,42 +98,47 @@ impl fmt::Display for Address {
     }
 }
 
-/// All that a server's text says before the `?`.
+/// One part of the list, or a text that stands alone, without its parameters.
 pub(super) struct Place<'a> {
-    pub address: Address,
+    pub form: Form,
     pub tls: bool,
     pub auth: Option<Auth>,
-    /// The number behind the host.
-    pub path_database: Option<u32>,
-    /// Whether that number selects a database. phpredis ignores it behind
-    /// `tcp://`: two nodes of a fleet must not disagree in silence.
-    pub path_selects: bool,
+    pub site: Site<'a>,
+}
+
+/// What follows the user info.
+pub(super) struct Site<'a> {
+    /// The first host.
+    pub address: Address,
+    /// The other hosts; empty unless the form stands alone.
+    pub others: Vec<Address>,
+    /// What the sentinels call the servers; empty in every other form.
+    pub service: String,
+    /// The number in the path.
+    pub database: Option<u32>,
+    /// Behind the `?`.
     pub query: Option<Piece<'a>>,
 }
 
-/// Reads one server of the list up to its query.
+/// Reads everything up to the query.
 pub(super) fn place(part: Piece<'_>) -> Result<Place<'_>, Fault> {
     let (scheme, body) = split_scheme(part);
     let Some(scheme) = scheme else {
         return bare(body);
     };
-    let (tls, path_selects) = match scheme.text().to_ascii_lowercase().as_str() {
-        "unix" => return unix(body),
-        "tcp" => (false, false),
-        "tls" | "ssl" => (true, false),
-        "redis" | "valkey" => (false, true),
-        "rediss" | "valkeys" => (true, true),
-        _ => {
-            return Err(part.fault(format!(
-                "the scheme {}:// is not one of {}",
-                scheme.shown(),
-                SCHEMES.join(", ")
-            )));
-        }
+    let Some((form, tls)) = announced(scheme) else {
+        return Err(part.fault(format!(
+            "the scheme {}:// is not one of {}",
+            scheme.shown(),
+            SCHEMES.map(|(name, ..)| name).join(", ")
+        )));
     };
-    let (user_info, site) = locate(body)?;
+    if form == Form::Unix {
+        return unix(body);
+    }
+    let (user_info, site) = locate(body, form)?;
     let auth = user_info.map(user_info_auth).transpose()?.flatten();
-    Ok(tcp(site, auth, tls, path_selects))
+    Ok(Place { form, tls, auth, site })
 }
 
 /// Reads `host[:port][?query]` or `/path[?query]`.
@@ -93,18 +152,7 @@ fn bare(body: Piece<'_>) -> Result<Place<'_>, Fault> {
     if body.text().starts_with('/') {
         return unix(body);
     }
-    Ok(tcp(site(body)?, None, false, false))
-}
-
-fn tcp(site: Site<'_>, auth: Option<Auth>, tls: bool, path_selects: bool) -> Place<'_> {
-    Place {
-        address: Address::Tcp { host: site.host, port: site.port },
-        tls,
-        auth,
-        path_database: site.database,
-        path_selects,
-        query: site.query,
-    }
+    Ok(Place { form: Form::Tcp, tls: false, auth: None, site: site(body, Form::Tcp)? })
 }
 
 /// The scheme, and what follows its `://` (of `unix:`, what follows the colon).
@@ -126,14 +174,9 @@ fn unix(body: Piece<'_>) -> Result<Place<'_>, Fault> {
     if path.len() < 2 || !path.text().starts_with('/') {
         return Err(path.fault("a Unix socket is written unix:///absolute/path"));
     }
-    Ok(Place {
-        address: Address::Unix(PathBuf::from(path.text())),
-        tls: false,
-        auth: None,
-        path_database: None,
-        path_selects: false,
-        query,
-    })
+    let address = Address::Unix(PathBuf::from(path.text()));
+    let site = Site { address, others: Vec::new(), service: String::new(), database: None, query };
+    Ok(Place { form: Form::Unix, tls: false, auth: None, site })
 }
 
 fn split_query(body: Piece<'_>) -> (Piece<'_>, Option<Piece<'_>>) {
@@ -143,35 +186,70 @@ fn split_query(body: Piece<'_>) -> (Piece<'_>, Option<Piece<'_>>) {
     }
 }
 
-/// `host[:port][/database][?query]`
-pub(super) struct Site<'a> {
-    pub host: String,
-    pub port: u16,
-    pub database: Option<u32>,
-    pub query: Option<Piece<'a>>,
-}
-
 /// Reads what follows the user info.
-pub(super) fn site(body: Piece<'_>) -> Result<Site<'_>, Fault> {
+pub(super) fn site(body: Piece<'_>, form: Form) -> Result<Site<'_>, Fault> {
     let (authority, rest) = body.split_before(|c| matches!(c, '/' | '?' | '#'));
-    let (host, port) = host_and_port(authority)?;
+    let read = |host| tcp(host, form.default_port());
+    let (address, others) = match authority.split_once(",") {
+        Some((first, others)) if form.stands_alone() => {
+            (read(first)?, others.split(|c| c == ',').map(read).collect::<Result<_, _>>()?)
+        }
+        _ => (read(authority)?, Vec::new()),
+    };
     let (path, query) = split_query(rest);
-    let database =
-        match path.text() {
-            "" | "/" => None,
-            text => Some(text.strip_prefix('/').and_then(query::digits).ok_or_else(|| {
-                path.fault("behind the host only /number, a database, may follow")
-            })?),
-        };
+    let (service, database) = read_path(path, form)?;
     if query.is_some_and(|query| query::parameters(query).any(|p| p.name.find('@').is_some())) {
         return Err(
             rest.fault("a parameter's name holds an @ (in a password write & as %26 and ? as %3F)")
         );
     }
-    Ok(Site { host, port, database, query })
+    Ok(Site { address, others, service, database, query })
 }
 
-fn host_and_port(authority: Piece<'_>) -> Result<(String, u16), Fault> {
+/// Reads the service and the database between the hosts and the query.
+fn read_path(path: Piece<'_>, form: Form) -> Result<(String, Option<u32>), Fault> {
+    let none = String::new();
+    if form.stands_alone() && path.text().starts_with("//") {
+        return Err(path.fault("a scheme is written once, before the first host"));
+    }
+    let (service, path) = match form {
+        Form::Sentinel => read_service(path)?,
+        Form::Cluster if path.text() == "/0" => return Ok((none, None)),
+        Form::Unix | Form::Tcp | Form::Url | Form::Cluster => (none, path),
+    };
+    if matches!(path.text(), "" | "/") {
+        return Ok((service, None));
+    }
+    let refusal = match form {
+        Form::Unix | Form::Tcp | Form::Url => {
+            "behind the host only /number, a database, may follow"
+        }
+        Form::Sentinel => "behind the service only /number, a database, may follow",
+        Form::Cluster => "behind the hosts only /0 may follow: a cluster has only database 0",
+    };
+    let number = path.text().strip_prefix('/').and_then(query::digits);
+    match number.filter(|_| form != Form::Cluster) {
+        Some(database) => Ok((service, Some(database))),
+        None => Err(path.fault(refusal)),
+    }
+}
+
+/// Reads `/service` and gives what follows it.
+fn read_service(path: Piece<'_>) -> Result<(String, Piece<'_>), Fault> {
+    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !matches!(path.text().as_bytes(), [b'/', behind, ..] if *behind != b'/') {
+        return Err(path.fault("behind the sentinels stands /service: what they call the servers"));
+    }
+    let (service, rest) = path.after(1).split_before('/');
+    let name = service.decoded(false)?;
+    if !name.chars().all(named) {
+        return Err(service.fault("a service is named with letters, digits and _ . -"));
+    }
+    Ok((name, rest))
+}
+
+/// Reads `host[:port]`.
+pub(super) fn tcp(authority: Piece<'_>, default_port: u16) -> Result<Address, Fault> {
     let host_end = if authority.text().starts_with('[') {
         authority.find(']').map(|end| end + 1)
     } else {
@@ -180,7 +258,7 @@ fn host_and_port(authority: Piece<'_>) -> Result<(String, u16), Fault> {
     let host_end = host_end.unwrap_or(authority.len());
     let (host, port) = authority.split_at(host_end);
     let port = match port.text() {
-        "" | ":" => DEFAULT_PORT,
+        "" | ":" => default_port,
         text => text
             .strip_prefix(':')
             .and_then(query::digits)
@@ -206,7 +284,7 @@ fn host_and_port(authority: Piece<'_>) -> Result<(String, u16), Fault> {
             return Err(host.fault("the host is neither a name nor an IP address"));
         }
     };
-    Ok((host, port))
+    Ok(Address::Tcp { host, port })
 }
 
 /// Splits `[user info@]site`.
@@ -218,18 +296,26 @@ fn host_and_port(authority: Piece<'_>) -> Result<(String, u16), Fault> {
 ///
 /// # Errors
 /// What is wrong with the site, when no `@` makes sense.
-pub(super) fn locate(body: Piece<'_>) -> Result<(Option<Piece<'_>>, Site<'_>), Fault> {
-    let mut fault = match site(body) {
+pub(super) fn locate(body: Piece<'_>, form: Form) -> Result<(Option<Piece<'_>>, Site<'_>), Fault> {
+    let mut fault = match site(body, form) {
         Ok(site) => return Ok((None, site)),
         Err(fault) => fault,
     };
+    let queried = |site: Site<'_>| site.query.is_some_and(|query| query.find('=').is_some());
     for (index, _) in body.text().match_indices('@') {
         let (user_info, rest) = body.split_at(index);
-        let queried = |site: Site<'_>| site.query.is_some_and(|query| query.find('=').is_some());
-        if query::has_known_parameter(user_info) || site(user_info).is_ok_and(queried) {
+        // Of a site whose service was forgotten, the hosts still read as a cluster's.
+        let is_site = [form, Form::Cluster].map(|form| site(user_info, form).is_ok_and(queried));
+        if query::has_known_parameter(user_info) || is_site.contains(&true) {
             break;
         }
-        match site(rest.after(1)) {
+        match site(rest.after(1), form) {
+            Ok(_) if form.stands_alone() && user_info.find(',').is_some() => {
+                return Err(user_info.fault(
+                    "user and password stand once, before the first host \
+                     (a comma in a password is written %2C)",
+                ));
+            }
             Ok(site) => return Ok((Some(user_info), site)),
             Err(next) => fault = next,
         }

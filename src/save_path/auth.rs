@@ -1,4 +1,4 @@
-//! What to log in with, and the four forms of `auth=`.
+//! What to log in with, and the four forms of `auth=` and `sentinel_auth=`.
 
 use std::fmt;
 
@@ -51,8 +51,9 @@ impl Auth {
 }
 
 /// The `auth` parameters of one server, as they are found.
-#[derive(Default)]
 pub(super) struct AuthParameters {
+    /// `auth`, or what is written in its place.
+    name: &'static str,
     scalar: Option<String>,
     list: Vec<String>,
     user: Option<String>,
@@ -60,6 +61,11 @@ pub(super) struct AuthParameters {
 }
 
 impl AuthParameters {
+    /// Nothing found yet of the parameter `name`.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, scalar: None, list: Vec::new(), user: None, pass: None }
+    }
+
     /// Takes `auth=value` or `auth[key]=value`, which is all of `piece`.
     ///
     /// # Errors
@@ -70,7 +76,7 @@ impl AuthParameters {
             (Some("user"), _) => self.user = Some(value),
             (Some("pass"), _) => self.pass = Some(value),
             (Some(""), _) | (Some("0"), 0) | (Some("1"), 1) => self.list.push(value),
-            (Some(_), _) => return Err(piece.fault(FORMS)),
+            (Some(_), _) => return Err(self.refusal(piece)),
         }
         Ok(())
     }
@@ -80,6 +86,7 @@ impl AuthParameters {
     /// # Errors
     /// They are none of the four forms, or a mixture. `piece` is where.
     pub fn finish(self, piece: Piece<'_>) -> Result<Option<Auth>, Fault> {
+        let refusal = self.refusal(piece);
         let mut list = self.list.into_iter();
         let list = (list.next(), list.next(), list.next());
         let (user, password) = match (self.scalar, list, self.user, self.pass) {
@@ -88,11 +95,16 @@ impl AuthParameters {
             | (None, (Some(password), None, _), None, None) => (String::new(), password),
             (None, (Some(user), Some(password), None), None, None) => (user, password),
             (None, (None, ..), user, Some(password)) => (user.unwrap_or_default(), password),
-            _ => return Err(piece.fault(FORMS)),
+            _ => return Err(refusal),
         };
         Ok(Auth::unless_empty(user, password))
     }
-}
 
-const FORMS: &str = "auth is one of auth=password, auth[]=password, \
-                     auth[]=user&auth[]=password, auth[user]=user&auth[pass]=password";
+    fn refusal(&self, piece: Piece<'_>) -> Fault {
+        let name = self.name;
+        piece.fault(format!(
+            "{name} is one of {name}=password, {name}[]=password, \
+             {name}[]=user&{name}[]=password, {name}[user]=user&{name}[pass]=password"
+        ))
+    }
+}

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use super::address::{SCHEMES, locate, site, split_scheme};
-use super::piece::{Piece, is_separator};
+use super::address::{Form, announced, locate, site, split_scheme};
+use super::cluster::is_query;
+use super::piece::{Piece, is_separator, is_space};
 use super::query::{self, Kind};
 
 /// The text with `***` for what may be secret. Control characters are
@@ -32,7 +33,7 @@ pub(super) fn hides(text: &str, range: Range<usize>) -> bool {
 /// What may be secret, in the order of the text; nothing twice.
 fn hidden(text: &str) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
-    for segment in segments(Piece::of(text).unquoted()) {
+    for segment in segments(Piece::of(text).unquoted().trimmed()) {
         hide_in_segment(segment, &mut hidden);
     }
     hidden.retain(|range| !range.is_empty());
@@ -44,8 +45,9 @@ fn hidden(text: &str) -> Vec<Range<usize>> {
 fn segments(text: Piece<'_>) -> Vec<Piece<'_>> {
     let mut segments = Vec::new();
     let mut rest = text;
-    for part in text.split(is_separator) {
-        if split_scheme(part).0.is_some_and(is_known) {
+    let Look { is_query, is_whole, .. } = Look::of(text);
+    for part in text.split(if is_whole { is_space } else { is_separator }) {
+        if !is_query && split_scheme(part).0.and_then(announced).is_some() {
             let (before, from_here) = rest.split_at(part.at() - rest.at());
             let text = before.text().trim_end_matches(is_separator);
             segments.push(before.split_at(text.len()).0);
@@ -56,28 +58,44 @@ fn segments(text: Piece<'_>) -> Vec<Piece<'_>> {
     segments
 }
 
-fn is_known(scheme: Piece<'_>) -> bool {
-    SCHEMES.iter().any(|known| scheme.text().eq_ignore_ascii_case(known))
+/// What a text seems to be.
+struct Look {
+    /// Its scheme, if that exists.
+    form: Option<Form>,
+    /// Parameters from the start.
+    is_query: bool,
+    /// Commas do not split it.
+    is_whole: bool,
+}
+
+impl Look {
+    fn of(text: Piece<'_>) -> Self {
+        let scheme = split_scheme(text).0;
+        let form = scheme.and_then(announced).map(|(form, _)| form);
+        let is_query = scheme.is_none() && is_query(text);
+        Self { form, is_query, is_whole: is_query || form.is_some_and(Form::stands_alone) }
+    }
 }
 
 fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
     let (scheme, body) = split_scheme(segment);
-    if scheme.is_some_and(|scheme| !is_known(scheme)) {
+    let Look { form, is_query, is_whole } = Look::of(segment);
+    if scheme.is_some() && form.is_none() {
         hidden.push(body.at()..segment.end());
         return;
     }
+    let is_end = if is_whole { is_space } else { is_separator };
     let last_at = body.text().rfind('@').unwrap_or(0);
-    if body.find(is_separator).is_some_and(|index| index < last_at) {
-        // The separator may be in a password.
+    if body.find(is_end).is_some_and(|index| index < last_at) {
+        // What separates may be in a password.
         hidden.push(suspect(body)..segment.end());
         return;
     }
-    let has_site = scheme.is_some_and(|scheme| !scheme.text().eq_ignore_ascii_case("unix"));
-    if !has_site {
-        return scan(body, false, hidden);
-    }
-    let (first, others) = body.split_before(is_separator);
-    match locate(first) {
+    let Some(form) = form.filter(|form| *form != Form::Unix) else {
+        return scan(body, is_query, is_whole, hidden);
+    };
+    let (first, others) = body.split_before(is_end);
+    match locate(first, form) {
         Err(_) => hidden.push(suspect(first)..segment.end()),
         Ok((user_info, site)) => {
             if let Some(user_info) = user_info {
@@ -87,8 +105,8 @@ fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
                 hidden.push(secret.unwrap_or(user_info).at()..user_info.end());
             }
             match site.query {
-                Some(query) => scan(body.after(query.at() - body.at()), true, hidden),
-                None => scan(others, false, hidden),
+                Some(query) => scan(body.after(query.at() - body.at()), true, is_whole, hidden),
+                None => scan(others, false, is_whole, hidden),
             }
         }
     }
@@ -106,19 +124,22 @@ fn suspect(body: Piece<'_>) -> usize {
     } else {
         behind_colon.filter(|start| *start < before_at.len()).unwrap_or(0)
     };
-    let (before_query, _) = body.split_before('?');
+    let (before_query, _) = body.split_before(|c| matches!(c, '?' | '&' | '='));
     body.at() + start.min(before_query.len())
 }
 
 /// Goes through servers without a scheme, and through queries (`in_query`
 /// says where it starts). Once a secret has begun, only a known parameter
-/// ends it: a bare `&` or `,` may be part of the secret.
-fn scan(text: Piece<'_>, in_query: bool, hidden: &mut Vec<Range<usize>>) {
+/// ends it: a bare `&` or `,` may be part of the secret, and the `,` is where
+/// `is_whole`.
+fn scan(text: Piece<'_>, in_query: bool, is_whole: bool, hidden: &mut Vec<Range<usize>>) {
     let mut in_query = in_query;
     let mut secret: Option<usize> = None;
     let mut rest = text;
     loop {
-        let ends = |c: char| is_separator(c) || c == if in_query { '&' } else { '?' };
+        let in_value = is_whole && secret.is_some();
+        let mark = if in_query || in_value { '&' } else { '?' };
+        let ends = |c: char| c == mark || is_separator(c) && !in_value;
         let (token, tail) = rest.split_before(ends);
         if token.is_empty() {
             // Nothing to hide, and it does not end a secret.
@@ -153,5 +174,5 @@ fn is_plain_server(token: Piece<'_>) -> bool {
     let (scheme, body) = split_scheme(token);
     let unix = scheme.is_none_or(|scheme| scheme.text().eq_ignore_ascii_case("unix"));
     let is_path = unix && body.text().starts_with('/') && body.find('@').is_none();
-    is_path || site(token).is_ok()
+    is_path || site(token, Form::Tcp).is_ok()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Host;
-use super::address::Place;
+use super::address::{Form, Place};
 use super::auth::AuthParameters;
 use super::piece::{Fault, Piece};
 use super::query::{self, Parameter};
@@ -14,14 +14,30 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than 30 years is a mistake, and near what clocks can add up.
 const MAX_SECONDS: f64 = 1e9;
 
+/// Why a weight is refused where sessions are not shared out by weights.
+pub(super) const NO_WEIGHT: &str = "weight makes no sense here: it shares sessions out among \
+                                    servers that know nothing of each other";
+
+/// One parameter, decoded.
+pub(super) struct Given<'a> {
+    pub name: &'a str,
+    pub key: Option<&'a str>,
+    pub value: &'a str,
+    /// All of it, as it stands in the text.
+    pub piece: Piece<'a>,
+}
+
 /// Applies the query of `place`, which is all of `part`, to its defaults.
+///
+/// `own` is offered each parameter first, and says whether it took it.
 pub(super) fn host(
     place: Place<'_>,
     part: Piece<'_>,
     warnings: &mut Vec<String>,
+    mut own: impl FnMut(&Given<'_>) -> Result<bool, Fault>,
 ) -> Result<Host, Fault> {
     let mut host = Host {
-        address: place.address,
+        address: place.site.address,
         tls: place.tls.then(Tls::default),
         weight: 1,
         timeout: DEFAULT_TIMEOUT,
@@ -34,16 +50,23 @@ pub(super) fn host(
         auth: None,
     };
     let mut database = None;
-    let mut auth = AuthParameters::default();
-    for parameter in place.query.into_iter().flat_map(query::parameters) {
+    let mut auth = AuthParameters::new("auth");
+    for parameter in place.site.query.into_iter().flat_map(query::parameters) {
         let piece = parameter.piece;
         let (name, key) = parameter.decoded_name()?;
         let value = parameter.value.decoded(true)?;
         let named = |reason: &str| piece.fault(format!("{name} {reason}"));
+        if own(&Given { name: &name, key: key.as_deref(), value: &value, piece })? {
+            continue;
+        }
         match (name.as_str(), key.as_deref()) {
             ("weight", None) => host.weight = weight(&value).map_err(named)?,
+            // The cluster handler of phpredis takes 0 for "not given".
+            ("timeout", None) if place.form == Form::Cluster => {
+                host.timeout = timeout_or_zero(&value).map_err(named)?;
+            }
             ("timeout", None) => host.timeout = timeout(&value).map_err(named)?,
-            ("read_timeout", None) => host.read_timeout = read_timeout(&value).map_err(named)?,
+            ("read_timeout", None) => host.read_timeout = timeout_or_zero(&value).map_err(named)?,
             ("persistent", None) => host.persistent = switch(&value).map_err(named)?,
             ("persistent_id", None) => {
                 host.persistent_id = Some(value).filter(|id| !id.is_empty());
@@ -65,9 +88,9 @@ pub(super) fn host(
         }
     }
     // What stands in the path counts for nothing or says the same.
-    host.database = match (place.path_database, database) {
+    host.database = match (place.site.database, database) {
         (None, database) => database.unwrap_or(0),
-        (Some(path), None) if place.path_selects => path,
+        (Some(path), None) if place.form != Form::Tcp => path,
         (Some(path), database) if path == database.unwrap_or(0) => path,
         (Some(path), Some(database)) => {
             return Err(part.fault(format!("/{path} and database={database} disagree")));
@@ -110,7 +133,7 @@ fn weight(value: &str) -> Result<u32, &'static str> {
 }
 
 /// Spaces around it are fine, as PHP ignores them too.
-fn number(value: &str) -> Result<u32, &'static str> {
+pub(super) fn number(value: &str) -> Result<u32, &'static str> {
     query::digits(value.trim()).ok_or("must be a whole number from 0 to 4294967295")
 }
 
@@ -120,7 +143,8 @@ fn timeout(value: &str) -> Result<Duration, &'static str> {
         .ok_or("must be seconds, more than 0 and at most 1000000000")
 }
 
-fn read_timeout(value: &str) -> Result<Duration, &'static str> {
+/// 0 is the default.
+fn timeout_or_zero(value: &str) -> Result<Duration, &'static str> {
     match seconds(value) {
         Some(Duration::ZERO) => Ok(DEFAULT_TIMEOUT),
         Some(timeout) => Ok(timeout),

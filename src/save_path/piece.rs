@@ -27,6 +27,11 @@ pub(super) fn is_separator(c: char) -> bool {
     matches!(c, ',' | ' ' | '\t'..='\r')
 }
 
+/// The same without the comma.
+pub(super) fn is_space(c: char) -> bool {
+    c != ',' && is_separator(c)
+}
+
 impl<'a> Piece<'a> {
     /// The whole text.
     pub fn of(whole: &'a str) -> Self {
@@ -94,10 +99,15 @@ impl<'a> Piece<'a> {
         })
     }
 
+    /// Without white space around it.
+    pub fn trimmed(self) -> Self {
+        let space = self.len() - self.text.trim_start().len();
+        self.after(space).split_at(self.text.trim().len()).0
+    }
+
     /// Without one pair of quotes around it.
     pub fn unquoted(self) -> Self {
-        let space = self.len() - self.text.trim_start().len();
-        let trimmed = self.after(space).split_at(self.text.trim().len()).0;
+        let trimmed = self.trimmed();
         for quote in ['"', '\''] {
             let inner = trimmed.text.strip_prefix(quote);
             if let Some(inner) = inner.and_then(|text| text.strip_suffix(quote)) {
@@ -136,6 +146,28 @@ impl<'a> Piece<'a> {
     /// For a message: the text, or `***` where it may be a secret.
     pub fn shown(self) -> &'a str {
         if mask::hides(self.whole, self.at..self.end()) { "***" } else { self.text }
+    }
+
+    /// # Errors
+    /// PHP left a `${NAME}` in the text.
+    pub fn refuse_variable(self) -> Result<(), Fault> {
+        let Some(variable) = self.unexpanded() else {
+            return Ok(());
+        };
+        Err(variable.fault(format!(
+            "{} is still there: that environment variable is not set, \
+             or PHP does not expand it here (it does in php.ini)",
+            variable.shown()
+        )))
+    }
+
+    /// The first `${NAME}`.
+    fn unexpanded(self) -> Option<Self> {
+        let start = self.after(self.find("${")?);
+        let (variable, _) = start.split_at(start.find('}')? + 1);
+        let name = variable.text().get(2..variable.len() - 1)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        (!name.is_empty() && name.chars().all(plain)).then_some(variable)
     }
 
     /// Says what is wrong here.

@@ -3,6 +3,7 @@
 //! Knows which parameters exist; `options` knows what they mean. A `#` is an
 //! ordinary character, as phpredis puts the fragment back onto the query.
 
+use super::cluster;
 use super::piece::{Fault, Piece};
 
 /// One parameter as it stands in the text.
@@ -41,17 +42,22 @@ pub(super) fn parameter(piece: Piece<'_>) -> Parameter<'_> {
 pub(super) type Name = (String, Option<String>);
 
 impl Parameter<'_> {
-    /// The decoded name.
+    /// The decoded name, without spaces in front, which PHP ignores.
     ///
     /// # Errors
     /// It is not UTF-8 or holds a NUL byte.
     pub fn decoded_name(&self) -> Result<Name, Fault> {
-        let name = self.name.decoded(true)?;
+        let name = self.name.decoded(true)?.trim_start_matches(' ').to_owned();
         let split = name.strip_suffix(']').and_then(|inner| inner.split_once('['));
         Ok(match split {
             Some((base, key)) => (base.to_owned(), Some(key.to_owned())),
             None => (name, None),
         })
+    }
+
+    /// Whether there is a `=`.
+    pub fn is_set(&self) -> bool {
+        self.name.len() < self.piece.len()
     }
 
     /// How much of it may be shown.
@@ -62,7 +68,7 @@ impl Parameter<'_> {
         match (name.as_str(), key.as_deref()) {
             (
                 "weight" | "timeout" | "read_timeout" | "persistent" | "persistent_id"
-                | "retry_interval" | "database" | "prefix",
+                | "retry_interval" | "database" | "prefix" | "failover",
                 None,
             )
             | (
@@ -72,7 +78,8 @@ impl Parameter<'_> {
                     | "cafile" | "capath" | "local_cert" | "local_pk" | "SNI_enabled",
                 ),
             ) => Kind::Open,
-            ("auth", _) | ("stream", Some(_)) => Kind::Secret,
+            ("seed", _) if cluster::seed(self.value).is_ok() => Kind::Open,
+            ("auth" | "sentinel_auth" | "seed", _) | ("stream", Some(_)) => Kind::Secret,
             _ => Kind::Unknown,
         }
     }
@@ -82,7 +89,8 @@ impl Parameter<'_> {
 pub(super) fn has_known_parameter(text: Piece<'_>) -> bool {
     text.split(|c| matches!(c, '?' | '&'))
         .skip(1)
-        .any(|piece| piece.find('=').is_some() && parameter(piece).kind() != Kind::Unknown)
+        .map(parameter)
+        .any(|parameter| parameter.is_set() && parameter.kind() != Kind::Unknown)
 }
 
 /// A number without sign or space.

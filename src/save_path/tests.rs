@@ -1,12 +1,13 @@
-//! Tests of the whole parser; `forms` by example, `errors` and `secrets` for
+//! Tests of the whole parser; `forms` and `topologies` by example, `errors` and `secrets` for
 //! what is refused and hidden, `properties` by random input.
 
 mod errors;
 mod forms;
 mod properties;
 mod secrets;
+mod topologies;
 
-use super::{Address, Host, ParseError, SavePath};
+use super::{Address, Host, ParseError, Parsed, SavePath, Standalone, Topology};
 
 /// The only host of a text that must parse without a warning.
 fn host(text: &str) -> Host {
@@ -18,7 +19,7 @@ fn host(text: &str) -> Host {
 fn hosts(text: &str) -> Vec<Host> {
     let parsed = SavePath::parse(text).unwrap();
     assert_eq!(parsed.warnings, [""; 0], "{text}");
-    parsed.save_path.hosts().to_vec()
+    standalone(&parsed).hosts().to_vec()
 }
 
 fn warnings(text: &str) -> Vec<String> {
@@ -46,4 +47,11 @@ fn password(password: &str) -> Option<(Option<String>, String)> {
 /// What [`login`] gives for both.
 fn both(user: &str, password: &str) -> Option<(Option<String>, String)> {
     Some((Some(user.to_owned()), password.to_owned()))
+}
+
+fn standalone(parsed: &Parsed) -> &Standalone {
+    match parsed.save_path.topology() {
+        Topology::Standalone(standalone) => standalone,
+        other => panic!("{other:?}"),
+    }
 }

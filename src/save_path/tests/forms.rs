@@ -207,7 +207,7 @@ fn every_stream_option_is_read() {
 #[test]
 fn hosts_own_their_shares_from_the_last_to_the_first() {
     let parsed = SavePath::parse("a?weight=1,b?weight=2").unwrap();
-    let owner = |sid: &[u8]| parsed.save_path.host_index(sid);
+    let owner = |sid: &[u8]| standalone(&parsed).host_index(sid);
     assert_eq!([owner(b""), owner(b"\x01"), owner(b"\x02"), owner(b"\x03")], [1, 1, 0, 1]);
     // 0x61626364 little-endian is 1684234849 = 3 * 561411616 + 1.
     assert_eq!(owner(b"abcd-the-rest-does-not-count"), 1);

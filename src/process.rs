@@ -1,0 +1,129 @@
+//! What one process shares between its requests and threads.
+//!
+//! After a fork the child starts with nothing: the parent's sockets, locks
+//! and threads are left alone.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use nix::sys::signal::{SigSet, SigmaskHow};
+use scheduled_thread_pool::ScheduledThreadPool;
+
+use crate::error::Error;
+use crate::lease::Leases;
+use crate::save_path::{ParseError, SavePath};
+use crate::topology::Target;
+
+/// Save paths that a process remembers; an application that makes up a new
+/// one for each request must not collect connections.
+const MAX_TARGETS: usize = 16;
+
+static PROCESS: ArcSwapOption<Process> = ArcSwapOption::const_empty();
+
+/// One process' own.
+pub struct Process {
+    pid: u32,
+    helper: OnceLock<Arc<ScheduledThreadPool>>,
+    targets: Mutex<Vec<(String, Arc<Target>)>>,
+    /// What phpinfo() shows.
+    pub counters: Arc<Counters>,
+    /// The locks that this process keeps.
+    pub leases: Leases,
+}
+
+/// How the connections of this process have fared.
+#[derive(Default)]
+pub struct Counters {
+    /// Connections that exist now.
+    pub open: AtomicU64,
+    /// Exchanges on a connection that was there already.
+    pub reused: AtomicU64,
+    /// Connections found dead and made anew.
+    pub replaced: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Counters {
+    /// Remembers `error` for phpinfo(). Errors hold no secrets.
+    pub fn note(&self, error: &Error) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+
+    /// The last error that [`Counters::note`] was told of.
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Process {
+    /// This process' own, made at its first use.
+    pub fn current() -> Arc<Self> {
+        let pid = std::process::id();
+        loop {
+            let found = PROCESS.load();
+            if let Some(process) = found.as_ref().filter(|process| process.pid == pid) {
+                return process.clone();
+            }
+            let fresh = Arc::new(Self {
+                pid,
+                helper: OnceLock::new(),
+                targets: Mutex::default(),
+                counters: Arc::default(),
+                leases: Leases::default(),
+            });
+            // Only one of several threads puts its own in place. What a child
+            // got from its parent is never dropped: the sockets are the
+            // parent's, and its locks may be held by threads left behind.
+            std::mem::forget(PROCESS.compare_and_swap(&found, Some(fresh)));
+        }
+    }
+
+    /// Closes everything, at the end of the process.
+    pub fn shut_down() {
+        let process = PROCESS.swap(None);
+        if process.as_ref().is_some_and(|process| process.pid != std::process::id()) {
+            std::mem::forget(process);
+        }
+    }
+
+    /// Where the sessions of `save_path` are kept, and the parser's warnings
+    /// where it is seen for the first time.
+    ///
+    /// # Errors
+    /// The save path is malformed.
+    pub fn target(&self, save_path: &str) -> Result<(Arc<Target>, Vec<String>), ParseError> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = targets.iter().position(|(known, _)| known == save_path) {
+            targets.get_mut(at..).unwrap_or_default().rotate_left(1);
+            if let Some((_, target)) = targets.last() {
+                return Ok((target.clone(), Vec::new()));
+            }
+        }
+        let parsed = SavePath::parse(save_path)?;
+        let target = Arc::new(Target::new(parsed.save_path, self));
+        if targets.len() >= MAX_TARGETS {
+            targets.remove(0); // the one that was not asked for the longest
+        }
+        targets.push((save_path.to_owned(), target.clone()));
+        Ok((target, parsed.warnings))
+    }
+
+    /// The one thread beside the requests. It serves no signals, as PHP's
+    /// handlers expect to run in PHP's threads.
+    pub fn helper(&self) -> Arc<ScheduledThreadPool> {
+        let start = || {
+            let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+            let pool = ScheduledThreadPool::builder()
+                .num_threads(1)
+                .thread_name_pattern("redis-session")
+                .build();
+            if let Ok(mask) = before {
+                // Setting back what was set before cannot fail.
+                let _ = mask.thread_set_mask();
+            }
+            Arc::new(pool)
+        };
+        self.helper.get_or_init(start).clone()
+    }
+}

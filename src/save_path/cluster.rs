@@ -1,0 +1,168 @@
+//! A Redis Cluster: `redis-cluster://`, and the query string of phpredis'
+//! `rediscluster` handler.
+
+use std::{iter, mem};
+
+use super::address::{self, Form, Place, Site};
+use super::options::{self, Given, NO_WEIGHT};
+use super::piece::{Fault, Piece, is_separator};
+use super::query::{self, Kind};
+use super::{Address, Host, read_alone};
+
+/// A cluster, and through which nodes to find it.
+///
+/// A cluster has only database 0, and no weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// The nodes to ask for all others, in the order of the text; never empty.
+    pub seeds: Vec<Address>,
+    /// How to connect to each node. Its address is that of the first seed:
+    /// see [`Host::at`].
+    pub node: Host,
+    /// Whether replicas may be read. Defaults to [`Failover::None`].
+    pub failover: Failover,
+}
+
+/// Whether a read may go to a replica, which may be behind its primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Failover {
+    /// Never.
+    #[default]
+    None,
+    /// When the primary does not answer.
+    Error,
+    /// Always: reads go to any node that has the slot.
+    Distribute,
+}
+
+/// Reads the URL, which is all of `text`.
+pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Cluster, Fault> {
+    cluster(read_alone(text)?, text, warnings, |_| false)
+}
+
+/// Reads phpredis' query string, which is all of `text`.
+///
+/// A seed that cannot be used is a warning, as in phpredis, while there is
+/// another one. Any `stream[...]` means TLS, as in phpredis, and so does a
+/// seed with `tls://` or `ssl://` in front.
+///
+/// # Errors
+/// As for a URL, and when there is no usable seed.
+pub(super) fn read_query(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Cluster, Fault> {
+    text.refuse_variable()?;
+    let mut seeds = Vec::new();
+    let mut unusable = None;
+    let mut encrypted = false;
+    let mut plain = None;
+    for parameter in query::parameters(text) {
+        let piece = parameter.piece;
+        match parameter.decoded_name()? {
+            (name, Some(_)) if name == "stream" => encrypted = true,
+            (name, Some(_)) if name == "seed" => match seed(parameter.value) {
+                Ok((tls, address)) => {
+                    seeds.push(address);
+                    encrypted |= tls == Some(true);
+                    plain = plain.or((tls == Some(false)).then_some(piece));
+                }
+                Err(Fault { reason, .. }) => {
+                    warnings.push(format!(
+                        "the seed at offset {} of session.save_path is ignored: {reason}",
+                        piece.at()
+                    ));
+                    unusable.get_or_insert((piece, reason));
+                }
+            },
+            _ => {}
+        }
+    }
+    let mut seeds = seeds.into_iter();
+    let Some(address) = seeds.next() else {
+        return Err(match unusable {
+            Some((piece, reason)) => piece.fault(format!("{NO_SEEDS}: {reason}")),
+            None => text.fault(format!("{NO_SEEDS}: a cluster needs seed[]=host:port")),
+        });
+    };
+    if let Some(plain) = plain.filter(|_| encrypted) {
+        return Err(plain.fault("tcp:// is plain text, and other parameters ask for TLS"));
+    }
+    let site = Site {
+        address,
+        others: seeds.collect(),
+        service: String::new(),
+        database: None,
+        query: Some(text),
+    };
+    let place = Place { form: Form::Cluster, tls: encrypted, auth: None, site };
+    cluster(place, text, warnings, |given| given.name == "seed" && given.key.is_some())
+}
+
+/// phpredis' words.
+const NO_SEEDS: &str = "No valid seeds detected";
+
+/// Whether the text is a query and no list of servers: its first `=` stands
+/// where a server would be, and there is a parameter in it that exists. No
+/// server's name or path can look like that.
+pub(super) fn is_query(text: Piece<'_>) -> bool {
+    let (name, rest) = text.split_before('=');
+    let in_server = |c: char| matches!(c, '?' | '/' | '#' | ':' | '@') || is_separator(c);
+    !rest.is_empty()
+        && name.find(in_server).is_none()
+        && query::parameters(text)
+            .any(|parameter| parameter.is_set() && parameter.kind() != Kind::Unknown)
+}
+
+/// Reads the value of `seed[]`, and whether it asks for TLS or for plain text.
+///
+/// # Errors
+/// Why it cannot be used. The offset means nothing: the value is decoded.
+pub(super) fn seed(value: Piece<'_>) -> Result<(Option<bool>, Address), Fault> {
+    let value = value.decoded(true)?;
+    let (scheme, site) = address::split_scheme(Piece::of(&value));
+    let tls = match scheme.map(address::announced) {
+        None => None,
+        Some(Some((Form::Tcp, tls))) => Some(tls),
+        Some(_) => {
+            return Err(site.fault("before its host only tcp://, tls:// or ssl:// may stand"));
+        }
+    };
+    // phpredis takes what follows the last colon for the port, so that an
+    // IPv6 address needs no brackets.
+    let bracketed = site.text().rsplit_once(':').and_then(|(host, port)| {
+        let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
+        is_ipv6.then(|| format!("[{host}]:{port}"))
+    });
+    let site = bracketed.as_deref().map_or(site, Piece::of);
+    Ok((tls, address::tcp(site, Form::Cluster.default_port())?))
+}
+
+/// Reads the parameters. `is_done` says which of them have been read before.
+fn cluster(
+    mut place: Place<'_>,
+    text: Piece<'_>,
+    warnings: &mut Vec<String>,
+    is_done: fn(&Given<'_>) -> bool,
+) -> Result<Cluster, Fault> {
+    let others = mem::take(&mut place.site.others);
+    let mut failover = Failover::default();
+    let node = options::host(place, text, warnings, |given| {
+        let refuse = |reason: &str| Err(given.piece.fault(reason));
+        match (given.name, given.key) {
+            ("weight", None) => return refuse(NO_WEIGHT),
+            ("database", None) if options::number(given.value) != Ok(0) => {
+                return refuse("a cluster has only database 0");
+            }
+            ("failover", None) => {
+                failover = match given.value.to_ascii_lowercase().as_str() {
+                    "none" => Failover::None,
+                    "error" => Failover::Error,
+                    "distribute" => Failover::Distribute,
+                    _ => return refuse("failover is one of none, error, distribute"),
+                }
+            }
+            _ => return Ok(is_done(given)),
+        }
+        Ok(true)
+    })?;
+    let seeds = iter::once(node.address.clone()).chain(others).collect();
+    Ok(Cluster { seeds, node, failover })
+}

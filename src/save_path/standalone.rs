@@ -1,0 +1,67 @@
+//! A list of servers that know nothing of each other.
+//!
+//! Each holds its share of the sessions.
+
+use super::piece::{Fault, Piece, is_separator};
+use super::{Host, STANDS_ALONE, address, options};
+
+/// The servers of a save path, in the order of the text; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standalone {
+    pub(super) hosts: Vec<Host>,
+}
+
+impl Standalone {
+    /// The servers in the order of the text; at least one.
+    #[must_use]
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// Which of [`hosts`](Self::hosts) holds the session `sid`.
+    ///
+    /// phpredis' rule, so that a mixed fleet agrees: the first four bytes of
+    /// the id as a little-endian number, modulo the sum of the weights, and
+    /// the hosts own their shares of that range from the last to the first.
+    /// A shorter id is padded with zeros.
+    #[must_use]
+    pub fn host_index(&self, sid: &[u8]) -> usize {
+        let mut head = [0; 4];
+        for (to, from) in head.iter_mut().zip(sid) {
+            *to = *from;
+        }
+        let total: u32 = self.hosts.iter().map(|host| host.weight).sum();
+        let mut pos = u32::from_le_bytes(head).checked_rem(total).unwrap_or(0);
+        for (index, host) in self.hosts.iter().enumerate().rev() {
+            if pos < host.weight {
+                return index;
+            }
+            pos -= host.weight;
+        }
+        0
+    }
+}
+
+/// Reads the list, which is all of `text` and holds something.
+pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Standalone, Fault> {
+    let mut hosts = Vec::new();
+    let mut total: u32 = 0;
+    for part in text.split(is_separator) {
+        if part.is_empty() {
+            continue;
+        }
+        part.refuse_variable()?;
+        let scheme = address::split_scheme(part).0;
+        if let Some((form, _)) = scheme.and_then(address::announced)
+            && form.stands_alone()
+        {
+            return Err(part.fault(STANDS_ALONE));
+        }
+        let host = options::host(address::place(part)?, part, warnings, |_| Ok(false))?;
+        total = total
+            .checked_add(host.weight)
+            .ok_or_else(|| part.fault("the sum of all weights is over 4294967295"))?;
+        hosts.push(host);
+    }
+    Ok(Standalone { hosts })
+}
