@@ -1,0 +1,229 @@
+//! Encrypted connections: whom we trust, what we show, and what we say when
+//! it does not fit. The server's certificate is for localhost and 127.0.0.1,
+//! from a CA that nobody else knows.
+#![cfg(feature = "php")]
+// Tests stop at the first surprise, in their helper functions too.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::certs::Certs;
+use support::servers::{ClientCert, Options, RedisServer};
+use support::site::{php, warnings};
+use tempfile::TempDir;
+
+const STORE: &str = "session_id('tls'); session_start(); $_SESSION['n'] = 7;
+     session_write_close(); session_start(); echo $_SESSION['n'];";
+
+fn server(client_cert: ClientCert) -> RedisServer {
+    RedisServer::start(Options {
+        tls: Some(client_cert),
+        requirepass: Some("secret".into()),
+        ..Options::default()
+    })
+}
+
+/// A server whose certificate nobody has signed but itself.
+fn self_signed(dir: &TempDir) -> RedisServer {
+    let mut openssl = Command::new("openssl");
+    openssl.current_dir(dir.path()).args(["req", "-x509", "-newkey", "ec", "-nodes"]);
+    openssl.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=self"]);
+    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]);
+    openssl.args(["-keyout", "self.key", "-out", "self.crt"]);
+    assert!(openssl.output().unwrap().status.success());
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    RedisServer::start(Options {
+        tls: Some(ClientCert::Optional),
+        requirepass: Some("secret".into()),
+        config: vec![
+            format!("tls-cert-file {}", file("self.crt")),
+            format!("tls-key-file {}", file("self.key")),
+        ],
+        ..Options::default()
+    })
+}
+
+/// The save path with these `stream[...]` options.
+fn save_path(server: &RedisServer, host: &str, stream: &[(&str, &str)]) -> String {
+    let options: String =
+        stream.iter().map(|(name, value)| format!("&stream[{name}]={value}")).collect();
+    format!("tls://{host}:{}?auth=secret{options}", server.tls_port())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[track_caller]
+fn assert_works(save_path: &str) {
+    assert_eq!(php(save_path).run(STORE).ok(), "7", "{save_path}");
+}
+
+/// The only warning of a session that cannot start.
+#[track_caller]
+fn refusal(save_path: &str) -> String {
+    let output = php(save_path).run("session_id('tls'); var_dump(session_start());");
+    assert!(output.stdout.contains("bool(false)"), "{save_path}: {output:?}");
+    let mut ours = warnings(&output.stdout);
+    assert_eq!(ours.len(), 1, "{output:?}");
+    ours.remove(0)
+}
+
+#[test]
+fn a_server_of_our_own_ca_is_trusted_by_its_file_or_directory() {
+    let server = server(ClientCert::Optional);
+    let ca = text(&server.certs().ca);
+    assert_works(&save_path(&server, "127.0.0.1", &[("cafile", ca)]));
+    assert_works(&save_path(&server, "localhost", &[("cafile", ca)]));
+    assert_works(&save_path(&server, "127.0.0.1", &[("cafile", ca)]).replace("tls:", "ssl:"));
+    let directory = TempDir::new().unwrap();
+    fs::copy(ca, directory.path().join("ca.pem")).unwrap();
+    assert_works(&save_path(&server, "127.0.0.1", &[("capath", text(directory.path()))]));
+}
+
+#[test]
+fn a_platform_s_rediss_url_works() {
+    let server = server(ClientCert::Optional);
+    let (port, ca) = (server.tls_port(), server.certs().ca.display());
+    assert_works(&format!("rediss://:secret@127.0.0.1:{port}/3?stream[cafile]={ca}"));
+    assert_works(&format!("valkeys://default:secret@localhost:{port}?stream[cafile]={ca}"));
+    let mut client = server.client();
+    redis::cmd("SELECT").arg(3).exec(&mut client).unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
+    assert_eq!(keys, ["PHPREDIS_SESSION:tls"]);
+}
+
+#[test]
+fn an_unknown_ca_is_refused_and_called_that() {
+    let server = server(ClientCert::Optional);
+    for stream in [&[][..], &[("verify_peer_name", "0")]] {
+        let refusal = refusal(&save_path(&server, "127.0.0.1", stream));
+        assert!(refusal.contains("TLS handshake failed"), "{refusal}");
+        assert!(refusal.contains("UnknownIssuer"), "{refusal}");
+        assert!(!refusal.contains("secret"), "{refusal}");
+    }
+    // A CA of the same name, but with another key.
+    let dir = TempDir::new().unwrap();
+    let other = Certs::create(dir.path());
+    let refusal = refusal(&save_path(&server, "127.0.0.1", &[("cafile", text(&other.ca))]));
+    assert!(refusal.contains("invalid peer certificate"), "{refusal}");
+}
+
+#[test]
+fn the_certificate_must_be_for_the_host_or_for_peer_name() {
+    let server = server(ClientCert::Optional);
+    let ca = ("cafile", text(&server.certs().ca));
+    let to = |stream: &[_]| save_path(&server, "127.0.0.1", stream);
+    let wrong = refusal(&to(&[ca, ("peer_name", "redis.example.org")]));
+    assert!(wrong.contains("redis.example.org") && wrong.contains("not valid for"), "{wrong}");
+    assert_works(&to(&[ca, ("peer_name", "localhost")]));
+    assert_works(&to(&[ca, ("peer_name", "redis.example.org"), ("verify_peer_name", "0")]));
+}
+
+#[test]
+fn verify_peer_can_be_switched_off() {
+    let server = server(ClientCert::Optional);
+    let stream = [("verify_peer", "0"), ("verify_peer_name", "0")];
+    assert_works(&save_path(&server, "127.0.0.1", &stream));
+}
+
+#[test]
+fn a_certificate_that_signs_itself_is_trusted_when_it_is_allowed_or_known() {
+    let dir = TempDir::new().unwrap();
+    let server = self_signed(&dir);
+    let refusal = refusal(&save_path(&server, "127.0.0.1", &[]));
+    assert!(refusal.contains("TLS handshake failed"), "{refusal}");
+    assert_works(&save_path(&server, "127.0.0.1", &[("allow_self_signed", "1")]));
+    let file = dir.path().join("self.crt");
+    assert_works(&save_path(&server, "127.0.0.1", &[("cafile", text(&file))]));
+}
+
+#[test]
+fn a_certificate_of_an_unknown_ca_is_not_self_signed() {
+    let server = server(ClientCert::Optional);
+    let refusal = refusal(&save_path(&server, "127.0.0.1", &[("allow_self_signed", "1")]));
+    assert!(refusal.contains("UnknownIssuer"), "{refusal}");
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_the_server_wants_one() {
+    let server = server(ClientCert::Required);
+    let certs = server.certs();
+    let ca = ("cafile", text(&certs.ca));
+    let key = ("local_pk", text(&certs.client_key));
+    assert_works(&save_path(&server, "127.0.0.1", &[ca, ("local_cert", text(&certs.client)), key]));
+    // Both in one file, as PHP takes it too.
+    let both = [&certs.client, &certs.client_key].map(|file| fs::read_to_string(file).unwrap());
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("both.pem");
+    fs::write(&file, both.concat()).unwrap();
+    assert_works(&save_path(&server, "127.0.0.1", &[ca, ("local_cert", text(&file))]));
+
+    let none = refusal(&save_path(&server, "127.0.0.1", &[ca]));
+    assert!(none.to_lowercase().contains("certificate"), "{none}");
+}
+
+#[test]
+fn a_file_that_is_not_there_or_holds_something_else_is_named() {
+    let server = server(ClientCert::Optional);
+    let certs = server.certs();
+    for (option, file) in [
+        ("cafile", Path::new("/no/such/ca.pem")),
+        ("cafile", certs.ca.with_file_name("redis.conf").as_path()),
+        ("capath", Path::new("/no/such/directory")),
+        ("local_cert", Path::new("/no/such/client.pem")),
+    ] {
+        let refusal = refusal(&save_path(&server, "127.0.0.1", &[(option, text(file))]));
+        assert!(refusal.contains(text(file)), "{option}: {refusal}");
+    }
+}
+
+#[test]
+fn plain_text_and_tls_do_not_understand_each_other_but_say_so() {
+    let server = server(ClientCert::Optional);
+    let to_plain_port = format!("tls://{}?auth=secret&timeout=1", server.addr());
+    let refused = refusal(&to_plain_port);
+    assert!(refused.contains("TLS handshake failed"), "{refused}");
+    let to_tls_port = format!("tcp://127.0.0.1:{}?auth=secret&timeout=1", server.tls_port());
+    let refused = refusal(&to_tls_port);
+    assert!(refused.contains("login failed"), "{refused}");
+}
+
+#[test]
+fn a_kept_tls_connection_serves_many_sessions_and_is_replaced_when_closed() {
+    let server = server(ClientCert::Optional);
+    let ca = text(&server.certs().ca);
+    let code = format!(
+        "$socket = 'unix://{}';
+         $tell = function ($command) use ($socket) {{
+             $s = stream_socket_client($socket);
+             fwrite($s, \"AUTH secret\\r\\n$command\\r\\nQUIT\\r\\n\");
+             return stream_get_contents($s);
+         }};
+         $visit = function ($id, $do = null) {{
+             session_id($id); session_start(); $_SESSION['id'] ??= $id;
+             if ($do) $do();
+             if ($_SESSION['id'] !== $id) echo 'crosstalk';
+             session_write_close();
+         }};
+         for ($i = 0; $i < 20; $i++) $visit(\"s$i\");
+         preg_match('/total_connections_received:(\\d+)/', $tell('INFO stats'), $m);
+         $before = (int) $m[1];
+         for ($i = 0; $i < 20; $i++) $visit(\"s$i\");
+         preg_match('/total_connections_received:(\\d+)/', $tell('INFO stats'), $m);
+         echo $m[1] - $before, ' ';
+         $tell('CLIENT KILL TYPE normal SKIPME yes');
+         $visit('s1');
+         $visit('s2', fn() => $tell('CLIENT KILL TYPE normal SKIPME yes'));
+         $visit('s2');
+         echo 'done';",
+        server.socket().display()
+    );
+    let save_path = save_path(&server, "127.0.0.1", &[("cafile", ca)]);
+    // The one new connection is the question itself.
+    assert_eq!(php(&save_path).run(&code).ok(), "1 done");
+}
