@@ -217,8 +217,9 @@ fn redirection(error: &RedisError, from: &Address) -> Option<Address> {
     if !matches!(error.code(), Some("MOVED" | "ASK")) {
         return None;
     }
-    let (host, port) = error.redirect_node()?;
-    Some(node_address(host, port, from))
+    let (node, _slot) = error.redirect_node()?;
+    let (host, port) = node.rsplit_once(':')?;
+    Some(node_address(host, port.parse().ok()?, from))
 }
 
 /// A node that does not know its own name leaves it out: it is the one asked.

@@ -141,14 +141,11 @@ impl Connection {
         let user = host.auth.as_ref().and_then(|auth| auth.user.as_deref());
         let password = host.auth.as_ref().map(|auth| auth.password.expose());
         let mut answers = self.greet(host, role, user)?;
-        if user.is_some() && refusal(&answers).is_some_and(|e| e.code() == "WRONGPASS") {
+        if user.is_some() && refusal(&answers).is_some_and(is_unknown_user) {
             let nameless = self.greet(host, role, None)?;
             if refusal(&nameless).is_none() {
                 answers = nameless;
             }
-        }
-        if refusal(&answers).is_some_and(is_unknown_command) {
-            answers = self.greet_plainly(host, role, user)?;
         }
         if let Some(refusal) = refusal(&answers) {
             return Err(format!("the server refused the login: {}", without(refusal, password)));
@@ -168,7 +165,11 @@ impl Connection {
             hello.extend([&b"AUTH"[..], user.as_bytes(), auth.password.expose().as_bytes()]);
         }
         hello.extend([&b"SETNAME"[..], CLIENT_NAME]);
-        self.flight(&[&hello], host, role)
+        let answers = self.flight(&[&hello], host, role)?;
+        if refusal(&answers).is_some_and(is_unknown_command) {
+            return self.greet_plainly(host, role, user);
+        }
+        Ok(answers)
     }
 
     fn greet_plainly(
@@ -192,7 +193,7 @@ impl Connection {
         answers.retain(|answer| {
             index += 1;
             let spare = (optional + 1..=optional + 2).contains(&index);
-            !(spare && matches!(answer, Value::ServerError(_)))
+            !(spare && matches!(answer, Value::ServerError(e) if e.code() != "NOAUTH"))
         });
         Ok(answers)
     }
@@ -398,6 +399,12 @@ fn is_of_replica(answer: &Value) -> bool {
     }
 }
 
+/// Before Redis 6 there were no users, and AUTH took one word.
+fn is_unknown_user(refusal: &redis::ServerError) -> bool {
+    let details = refusal.details().unwrap_or_default();
+    refusal.code() == "WRONGPASS" || details.contains("wrong number of arguments for 'auth'")
+}
+
 fn is_unknown_command(refusal: &redis::ServerError) -> bool {
     let details = refusal.details().unwrap_or_default().to_ascii_lowercase();
     details.contains("unknown command") || refusal.code() == "NOPROTO"
@@ -408,7 +415,9 @@ fn is_unknown_command(refusal: &redis::ServerError) -> bool {
 fn without(refusal: &redis::ServerError, password: Option<&str>) -> String {
     let details = refusal.details().unwrap_or_default();
     match password {
-        Some(password) if details.contains(password) => refusal.code().to_owned(),
+        Some(password) if details.contains(password) => {
+            format!("{} (the rest is withheld, as it repeats the password)", refusal.code())
+        }
         _ => format!("{} {details}", refusal.code()),
     }
 }

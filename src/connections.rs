@@ -116,7 +116,7 @@ impl Endpoint {
         }
         if slot.discard() {
             slot.counters.replaced.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(host = %self.host.address, "replacing a connection that was closed");
+            tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
         }
         let connection = slot.connect(&self.host, self.role, self.tls()?)?;
         exchange(connection).map_err(Trouble::Exchange)

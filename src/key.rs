@@ -135,6 +135,8 @@ fn hash_tag(key: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -162,5 +164,89 @@ mod tests {
         let keys = Keys::new(STANDALONE_PREFIX, &Sid::new(b"abc").unwrap());
         assert_eq!(keys.session, b"PHPREDIS_SESSION:abc");
         assert_eq!(keys.lock, b"PHPREDIS_SESSION:abc_LOCK");
+    }
+
+    fn all(keys: &Keys) -> [&[u8]; 4] {
+        [&keys.session, &keys.lock, &keys.baton, &keys.waiters]
+    }
+
+    fn in_one_slot(prefix: &str, sid: &str) -> Result<Keys, InvalidSid> {
+        Keys::in_one_slot(prefix, &Sid::new(sid.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn slots_are_those_of_the_cluster_specification() {
+        assert_eq!(slot(b"123456789"), 0x31c3);
+        assert_eq!(slot(b""), 0);
+        // Only what is between the first { and the first } behind it counts.
+        assert_eq!(slot(b"}a{123456789}{b}"), 0x31c3);
+        assert_eq!(slot(b"{{123456789}}"), slot(b"{123456789"));
+        // Without anything between them all of it counts.
+        assert_ne!(slot(b"{}123456789"), slot(b"123456789"));
+        assert_eq!(slot(b"foo{}{bar}"), 8363);
+        assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
+    }
+
+    #[test]
+    fn on_a_cluster_the_companions_are_moved_to_the_slot_of_the_session() {
+        let keys = in_one_slot(CLUSTER_PREFIX, "abc").unwrap();
+        assert_eq!(keys.session, b"PHPREDIS_CLUSTER_SESSION:abc");
+        assert_eq!(keys.lock, b"{PHPREDIS_CLUSTER_SESSION:abc}_LOCK");
+        assert_eq!(keys.baton, b"{PHPREDIS_CLUSTER_SESSION:abc}_BATON");
+        assert_eq!(keys.waiters, b"{PHPREDIS_CLUSTER_SESSION:abc}_WAITERS");
+    }
+
+    #[test]
+    fn a_hash_tag_in_the_session_key_is_kept() {
+        for (prefix, sid) in [("{app}:", "abc"), ("app:", "{tag}x"), ("app{", "a}b")] {
+            let keys = in_one_slot(prefix, sid).unwrap();
+            assert_eq!(keys.lock, format!("{prefix}{sid}_LOCK").as_bytes());
+        }
+    }
+
+    #[test]
+    fn braces_that_spread_the_keys_are_refused() {
+        for (prefix, sid) in [("app:", "a}b"), ("{}", "a"), ("app:", "{}a"), ("a}{", "b")] {
+            assert_eq!(in_one_slot(prefix, sid).err(), Some(InvalidSid::Slots), "{prefix}{sid}");
+        }
+        assert!(in_one_slot("app:", "a{b").is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn keys_are_in_one_slot_and_no_session_has_those_of_another(
+            prefix in "[ab{}]{0,4}", sid in "[ab{}_LOCK]{1,6}", other in r"[ab{}]{0,3}\}?(_LOCK)?",
+        ) {
+            if let Ok(sid) = Sid::new(sid.as_bytes())
+                && let Ok(keys) = Keys::in_one_slot(&prefix, &sid)
+            {
+                let [session, companions @ ..] = all(&keys);
+                for key in companions {
+                    prop_assert_eq!(slot(key), slot(session));
+                    prop_assert_ne!(key, session);
+                }
+                let other = Sid::new(other.as_bytes());
+                if let Ok(other) = other.and_then(|other| Keys::in_one_slot(&prefix, &other))
+                    && other.session != keys.session
+                {
+                    prop_assert!(all(&keys).iter().all(|key| !all(&other).contains(key)));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_refused_has_no_companions_in_its_slot(prefix in "[ab{}]{0,4}", sid in "[ab{}]{1,6}") {
+            let sid = Sid::new(sid.as_bytes()).unwrap();
+            if Keys::in_one_slot(&prefix, &sid).is_err() {
+                let session = Keys::new(&prefix, &sid).session;
+                let braced = [b"{", session.as_slice(), b"}"].concat();
+                for base in [session.clone(), braced] {
+                    let slots = COMPANIONS.map(|end| slot(&[&base, end.as_bytes()].concat()));
+                    prop_assert!(slots.iter().any(|found| *found != slot(&session)));
+                }
+            }
+        }
     }
 }

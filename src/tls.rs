@@ -73,7 +73,13 @@ pub fn handshake(
         .map_err(|e| format!("TLS cannot start: {e}"))?;
     socket.start(host.timeout);
     while connection.is_handshaking() {
-        connection.complete_io(&mut socket).map_err(|e| format!("TLS handshake failed: {e}"))?;
+        connection.complete_io(&mut socket).map_err(|e| {
+            let remedy = match e.to_string().contains("UnknownIssuer") {
+                true => " (no known authority has signed it: is stream[cafile] set?)",
+                false => "",
+            };
+            format!("TLS handshake failed: {e}{remedy}")
+        })?;
     }
     Ok(StreamOwned::new(connection, socket))
 }

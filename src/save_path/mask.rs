@@ -130,14 +130,14 @@ fn suspect(body: Piece<'_>) -> usize {
 
 /// Goes through servers without a scheme, and through queries (`in_query`
 /// says where it starts). Once a secret has begun, only a known parameter
-/// ends it: a bare `&` or `,` may be part of the secret, and the `,` is where
-/// `is_whole`.
+/// ends it: a bare `&` or `,` may be part of the secret. Where `is_whole`,
+/// commas and spaces are part of every value.
 fn scan(text: Piece<'_>, in_query: bool, is_whole: bool, hidden: &mut Vec<Range<usize>>) {
     let mut in_query = in_query;
     let mut secret: Option<usize> = None;
     let mut rest = text;
     loop {
-        let in_value = is_whole && secret.is_some();
+        let in_value = is_whole && (in_query || secret.is_some());
         let mark = if in_query || in_value { '&' } else { '?' };
         let ends = |c: char| c == mark || is_separator(c) && !in_value;
         let (token, tail) = rest.split_before(ends);
@@ -145,17 +145,17 @@ fn scan(text: Piece<'_>, in_query: bool, is_whole: bool, hidden: &mut Vec<Range<
             // Nothing to hide, and it does not end a secret.
         } else if in_query {
             let parameter = query::parameter(token);
-            let open = parameter.value.find('@').is_none();
             match parameter.kind() {
                 Kind::Unknown => {
-                    let start =
-                        if parameter.value.is_empty() { token.at() } else { parameter.value.at() };
+                    // Before an @ it may be a password with a bare &.
+                    let is_name = !parameter.value.is_empty() && rest.find('@').is_none();
+                    let start = if is_name { parameter.value.at() } else { token.at() };
                     secret.get_or_insert(start);
                 }
                 kind => {
                     let ended = secret.take();
                     hidden.extend(ended.map(|start| start..token.at().saturating_sub(1)));
-                    secret = (kind == Kind::Secret || !open).then(|| parameter.value.at());
+                    secret = secret_in(parameter.value, kind);
                 }
             }
         } else if secret.is_none() && !is_plain_server(token) {
@@ -168,6 +168,16 @@ fn scan(text: Piece<'_>, in_query: bool, is_whole: bool, hidden: &mut Vec<Range<
         rest = tail.after(mark.len_utf8());
     }
     hidden.extend(secret.map(|start| start..text.end()));
+}
+
+/// Where a secret starts in the value of a known parameter.
+fn secret_in(value: Piece<'_>, kind: Kind) -> Option<usize> {
+    if kind == Kind::Secret || value.find('@').is_some() {
+        return Some(value.at());
+    }
+    // Behind a comma for a `&` another parameter follows.
+    let next = value.after(value.find(is_separator)?);
+    next.find('=').map(|_| next.at())
 }
 
 fn is_plain_server(token: Piece<'_>) -> bool {

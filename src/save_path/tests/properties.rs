@@ -8,13 +8,14 @@ use proptest::prelude::*;
 use url::form_urlencoded::byte_serialize;
 
 use super::*;
-use crate::save_path::{Auth, Secret, Tls};
+use crate::save_path::{Auth, Cluster, Failover, Secret, Sentinel, Tls};
 
 /// Text in which the parser finds something to do.
 fn save_pathish() -> impl Strategy<Value = String> {
     let word = prop_oneof![
-        "(redis|rediss|tcp|tls|unix|x)(://|:)",
+        "(redis|rediss|tcp|tls|unix|x|redis-sentinel|redis-cluster)(://|:)",
         r"(weight|timeout|auth|auth\[\]|stream\[cafile\]|prefix|database)=",
+        r"(seed\[\]|seed|failover|sentinel_auth)=",
         r#"[\[\]:/?\#@&=%+,. '"$\{\}é\x00]"#,
         "[a-z0-9]{1,3}",
         "%[0-9a-fA-F]{2}",
@@ -92,19 +93,98 @@ fn any_host() -> impl Strategy<Value = Host> {
     )
 }
 
-/// Says everything about a host, secrets too.
+/// A host as it may be on a cluster.
+fn node() -> impl Strategy<Value = Host> {
+    let whole_host = any_host()
+        .prop_filter("it is no socket", |host| matches!(host.address, Address::Tcp { .. }));
+    whole_host.prop_map(|host| Host { weight: 1, database: 0, ..host })
+}
+
+fn tcp_address() -> impl Strategy<Value = Address> {
+    address().prop_filter("it is no socket", |address| matches!(address, Address::Tcp { .. }))
+}
+
+fn cluster() -> impl Strategy<Value = Cluster> {
+    let failover =
+        prop::sample::select(vec![Failover::None, Failover::Error, Failover::Distribute]);
+    let others = prop::collection::vec(tcp_address(), 0..3);
+    (node(), others, failover).prop_map(|(node, mut seeds, failover)| {
+        seeds.insert(0, node.address.clone());
+        Cluster { seeds, node, failover }
+    })
+}
+
+fn sentinel() -> impl Strategy<Value = Sentinel> {
+    let others = prop::collection::vec(tcp_address(), 0..3);
+    let names = "[A-Za-z0-9_.-]{1,8}";
+    (node(), any::<u32>(), others, names, option::of(auth())).prop_map(
+        |(node, database, others, service, auth)| {
+            let server = Host { database, ..node };
+            let first = Host { auth, database: 0, prefix: None, ..server.clone() };
+            let mut sentinels = vec![first.clone()];
+            sentinels.extend(others.into_iter().map(|address| first.at(address)));
+            Sentinel { sentinels, service, server }
+        },
+    )
+}
+
+/// Says where `addresses` are.
+fn print_list(addresses: &[Address]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Says everything about `cluster` in a URL.
+fn print_cluster(cluster: &Cluster) -> String {
+    let scheme = if cluster.node.tls.is_some() { "rediss-cluster" } else { "redis-cluster" };
+    let (seeds, parameters) = (print_list(&cluster.seeds), parameters(&cluster.node));
+    format!("{scheme}://{seeds}?failover={:?}&{parameters}", cluster.failover)
+}
+
+/// Says everything about `cluster` in phpredis' way.
+fn print_query(cluster: &Cluster) -> String {
+    let seeds: String = cluster.seeds.iter().map(|seed| format!("seed[]={seed}&")).collect();
+    format!("{seeds}{}&failover={:?}", parameters(&cluster.node), cluster.failover)
+}
+
+fn print_sentinel(sentinel: &Sentinel) -> String {
+    let scheme = if sentinel.server.tls.is_some() { "rediss-sentinel" } else { "redis-sentinel" };
+    let addresses: Vec<_> = sentinel.sentinels.iter().map(|host| host.address.clone()).collect();
+    let login = sentinel.sentinels[0].auth.as_ref().map_or_else(String::new, |auth| {
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let user = encoded(auth.user.as_deref().unwrap_or_default());
+        format!(
+            "&sentinel_auth[user]={user}&sentinel_auth[pass]={}",
+            encoded(auth.password.expose())
+        )
+    });
+    let (list, parameters) = (print_list(&addresses), parameters(&sentinel.server));
+    format!("{scheme}://{list}/{}?{parameters}{login}", sentinel.service)
+}
+
+/// The topology of a text that must parse without a warning.
+fn topology(text: &str) -> Result<Topology, TestCaseError> {
+    let parsed = SavePath::parse(text).map_err(|error| TestCaseError::fail(error.reason))?;
+    prop_assert_eq!(&parsed.warnings, &Vec::<String>::new());
+    Ok(parsed.save_path.topology().clone())
+}
+
+/// Says everything about a host of a list, secrets too.
 fn print(host: &Host) -> String {
     let scheme = match (&host.address, &host.tls) {
         (Address::Unix(_), _) => "",
         (Address::Tcp { .. }, None) => "tcp://",
         (Address::Tcp { .. }, Some(_)) => "tls://",
     };
-    let mut out = format!("{scheme}{}?weight={}", host.address, host.weight);
+    format!("{scheme}{}?weight={}&{}", host.address, host.weight, parameters(host))
+}
+
+/// Says everything that every form of a host has.
+fn parameters(host: &Host) -> String {
+    let mut out = format!("timeout={}", host.timeout.as_secs_f64());
     let mut put = |name: &str, value: &str| {
         let value: String = byte_serialize(value.as_bytes()).collect();
         write!(out, "&{name}={value}").unwrap();
     };
-    put("timeout", &host.timeout.as_secs_f64().to_string());
     put("read_timeout", &host.read_timeout.as_secs_f64().to_string());
     put("persistent", if host.persistent { "1" } else { "0" });
     put("persistent_id", host.persistent_id.as_deref().unwrap_or_default());
@@ -164,11 +244,32 @@ proptest! {
     }
 
     #[test]
-    fn what_is_printed_is_read_back(hosts in prop::collection::vec(any_host(), 1..4)) {
+    fn a_printed_list_is_read_back(hosts in prop::collection::vec(any_host(), 1..4)) {
         let text = hosts.iter().map(print).collect::<Vec<_>>().join(", ");
-        let parsed = SavePath::parse(&text).map_err(|error| TestCaseError::fail(error.reason))?;
-        prop_assert_eq!(&parsed.warnings, &Vec::<String>::new());
-        prop_assert_eq!(standalone(&parsed).hosts(), hosts);
+        prop_assert_eq!(topology(&text)?, Topology::Standalone(Standalone { hosts }));
+    }
+
+    #[test]
+    fn a_printed_cluster_is_read_back(cluster in cluster()) {
+        for text in [print_cluster(&cluster), print_query(&cluster)] {
+            prop_assert_eq!(topology(&text)?, Topology::Cluster(cluster.clone()), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_printed_sentinel_is_read_back(sentinel in sentinel()) {
+        let text = print_sentinel(&sentinel);
+        prop_assert_eq!(topology(&text)?, Topology::Sentinel(sentinel), "{}", text);
+    }
+
+    #[test]
+    fn only_a_text_with_an_equals_sign_before_any_host_is_a_query_string(
+        host in any_host(), tail in save_pathish(),
+    ) {
+        // A server first: whatever follows, the text is a list or an error.
+        if let Ok(parsed) = SavePath::parse(&format!("{}&{tail}", print(&host))) {
+            prop_assert!(matches!(parsed.save_path.topology(), Topology::Standalone(_)));
+        }
     }
 
     #[test]
@@ -202,6 +303,25 @@ proptest! {
             let seen = shown(&text) + &shown(&(text + " tcp://h:0"));
             prop_assert!(!seen.contains(&password) && !seen.contains(&encoded), "{}", seen);
         }
+        for text in [
+            format!("redis-cluster://u:{encoded}@h:1,h2?prefix=a"),
+            format!("redis-cluster://h:1,h2?auth={encoded}&prefix=a"),
+            format!("redis-sentinel://u:{encoded}@s1,s2/m?sentinel_auth={encoded}"),
+            format!("rediss-sentinel://s1/m?auth[]={encoded}&stream[passphrase]={encoded}"),
+            format!("seed[]=h:1&auth[user]=u&auth[pass]={encoded}&foo=1"),
+            format!("stream[passphrase]={encoded}&auth={encoded}&seed[]=h:1"),
+        ] {
+            let parsed = SavePath::parse(&text).unwrap();
+            let host = match parsed.save_path.topology() {
+                Topology::Standalone(standalone) => &standalone.hosts()[0],
+                Topology::Sentinel(sentinel) => &sentinel.server,
+                Topology::Cluster(cluster) => &cluster.node,
+            };
+            prop_assert_eq!(host.auth.as_ref().unwrap().password.expose(), &password);
+            let seen = [shown(&text), shown(&format!("{text} tcp://h:0")), shown(&format!("{text}&weight=1"))];
+            let is_hidden = |seen: &String| !seen.contains(&password) && !seen.contains(&encoded);
+            prop_assert!(seen.iter().all(is_hidden), "{seen:?}");
+        }
     }
 
     #[test]
@@ -227,6 +347,36 @@ proptest! {
             format!("tls://h?stream[passphrase]={value}&prefix=a"),
             format!("tls://h?stream[unknown]={value}"),
             format!("tcp://h?passwd={value}"),
+            format!("tcp://h?prefix=a,b&auth={value}"),
+            format!("tcp://h?weight=1,auth={value}"),
+            format!("h auth={value}"),
+            format!("redis-cluster://u:{user_info}@h1:1,h2?weight=2"),
+            format!("redis-cluster://h1,u:{user_info}@h2:2"),
+            format!("redis-cluster://u:{user_info}@h1,u:{user_info}@h2/3"),
+            format!("rediss-cluster://{}@h1,h2", user_info.replace(':', "")),
+            format!("redis-cluster://u:{user_info}@h1,h2:port"),
+            format!("redis-sentinel://u:{user_info}@s1:1,s2/m/2?prefix=a"),
+            format!("redis-sentinel://:{user_info}@s1,s2"),
+            format!("redis-sentinel://s1,s2?auth={value}"),
+            format!("redis-sentinel://s1,s2/m?sentinel_auth={value}&weight=1"),
+            format!("redis-sentinel://s1/m?sentinel_auth[]=u&sentinel_auth[]={value}"),
+            format!("redis-sentinel://s1/m?sentinel_auth[name]={value}"),
+            format!("redis-sentinel://s1/m m?sentinel_auth[pass]={value}"),
+            format!("redis-cluster://h1,h2?auth={value}&database=1"),
+            format!("redis-cluster://h1:port,h2?auth[pass]={value}"),
+            format!("redis-cluster://h1,h2?prefix=a,auth={value}"),
+            format!("redis-cluster://h1?passwd={value}"),
+            format!("redis-cluster://h1?stream[passphrase]={value}"),
+            format!("seed[]=h1:1&auth={value}&weight=1"),
+            format!("seed[]=h1:port&auth[]=u&auth[]={value}"),
+            format!("auth={value}&seed[]=h1:1&failover=x"),
+            format!("auth[pass]={value}&timeout=1"),
+            format!("seed[]=h1:1&stream[passphrase]={value}&database=1"),
+            format!("seed[]=h1:1&stream[unknown]={value}"),
+            format!("seed[]=h1:1&prefix=a,auth={value}&weight=1"),
+            format!("seed[]=h1:1&passwd={value}"),
+            format!("seed[]=u:{user_info}@h:1"),
+            format!("seed[]=h:1&seed[]=u:{user_info}@h:1&failover=x"),
         ] {
             for text in [format!("{text} tcp://h:0"), format!("'tcp://h:1,{text},tcp://h:0'")] {
                 let seen = shown(&text);

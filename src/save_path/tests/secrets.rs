@@ -15,6 +15,12 @@ fn a_password_is_masked_and_the_rest_is_shown() {
         ("unix:/s?auth=pw, tcp://h?prefix=a", "unix:/s?auth=***, tcp://h?prefix=a"),
         ("a:1, /run/s ,[::1]:2", "a:1, /run/s ,[::1]:2"),
         ("\"redis://u:pw@h\"", "\"redis://u:***@h\""),
+        ("redis-cluster://u:pw@h1:1,h2?prefix=a", "redis-cluster://u:***@h1:1,h2?prefix=a"),
+        ("redis-cluster://h1,h2?auth=a,b&timeout=1", "redis-cluster://h1,h2?auth=***&timeout=1"),
+        ("redis-sentinel://:p@w@s1,s2/m?failover=x", "redis-sentinel://:***@s1,s2/m?failover=x"),
+        ("redis-sentinel://s/m?sentinel_auth[]=pw", "redis-sentinel://s/m?sentinel_auth[]=***"),
+        (" seed[]=h:1&auth=a,b c&seed[]=tls://h:2", " seed[]=h:1&auth=***&seed[]=tls://h:2"),
+        ("seed[]=h:1&auth=a,tcp://b", "seed[]=h:1&auth=***"),
     ] {
         assert_eq!(masked(text), shown);
     }
@@ -37,6 +43,21 @@ fn what_nobody_understands_is_masked() {
         ("tcp://h?auth=p?weight=1", "tcp://h?auth=***"),
         ("tcp://h?password=pw&%61uth=pw", "tcp://h?password=***&%61uth=***"),
         ("tcp://h?weight=a@b", "tcp://h?weight=***"),
+        ("tcp://h?prefix=a,b&auth=pw", "tcp://h?prefix=a,b***"),
+        ("tcp://h?weight=1,auth=pw", "tcp://h?weight=1,auth***"),
+        ("h auth=pw", "h auth***"),
+        ("timeout=1&auth=pw", "timeout=1&auth=***"),
+        ("auth=pw:x, y@h", "auth***"),
+        ("redis-cluster://u:p@h1,u:p@h2", "redis-cluster://u:***"),
+        ("redis-cluster://u:p w@h1", "redis-cluster://u:***"),
+        ("redis-sentinel://u:pw@s1", "redis-sentinel://u:***"),
+        ("redis-cluster://h1?prefix=a,auth=pw", "redis-cluster://h1?prefix=a***"),
+        ("redis-cluster://h1?auth=a,b?weight=pw", "redis-cluster://h1?auth=***"),
+        ("redis-cluster://h1 redis://u:pw@h2", "redis-cluster://h1 redis://u:***@h2"),
+        ("seed[]=u:pw&seed[]=pw@h:1", "seed[]=***&seed[]=***"),
+        ("seed[]=h:1&passwd=pw", "seed[]=h:1&passwd=***"),
+        ("seed=u:pw", "seed=***"),
+        ("seed[]=u:&p=w&x@h:1", "seed[]=u:&***"),
     ] {
         assert_eq!(masked(text), shown);
     }
