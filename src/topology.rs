@@ -171,7 +171,7 @@ impl Target {
         patience: Duration,
         mut attempt: impl FnMut(&Endpoint) -> Result<T, Trouble>,
     ) -> Result<T, Error> {
-        let mut budget = Budget::new(patience);
+        let mut budget = Budget::new(patience, self.retry_interval());
         // A server that let us wait once is only tried in passing after that.
         let mut silent = None;
         loop {
@@ -212,6 +212,15 @@ impl Target {
                     tracing::info!(outcome = %failure, "trying again");
                 }
             }
+        }
+    }
+
+    /// The save path's wish for the shortest pause between two attempts.
+    fn retry_interval(&self) -> Duration {
+        match self.path.topology() {
+            save_path::Topology::Standalone(_) => Duration::ZERO,
+            save_path::Topology::Sentinel(sentinel) => sentinel.server.retry_interval,
+            save_path::Topology::Cluster(cluster) => cluster.node.retry_interval,
         }
     }
 
@@ -282,6 +291,7 @@ pub fn has_moved(trouble: &Trouble) -> bool {
 struct Budget {
     patience: Duration,
     ends: Option<Instant>,
+    least: Duration,
     pause: Duration,
     hurries: u32,
 }
@@ -291,8 +301,8 @@ impl Budget {
     /// meanwhile. Servers that redirect in a circle must not be hammered.
     const MAX_HURRIES: u32 = 3;
 
-    fn new(patience: Duration) -> Self {
-        Self { patience, ends: None, pause: FIRST_PAUSE, hurries: 0 }
+    fn new(patience: Duration, least: Duration) -> Self {
+        Self { patience, ends: None, least, pause: FIRST_PAUSE, hurries: 0 }
     }
 
     /// Whether to try again at once.
@@ -310,7 +320,7 @@ impl Budget {
         }
         // Workers that failed together must not come back together.
         let jitter = self.pause.mul_f64(random_share() / 2.0);
-        let pause = (self.pause - jitter).min(ends - now);
+        let pause = (self.pause - jitter).max(self.least).min(ends - now);
         std::thread::sleep(pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         true
