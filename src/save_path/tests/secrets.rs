@@ -21,6 +21,7 @@ fn a_password_is_masked_and_the_rest_is_shown() {
         ("redis-sentinel://s/m?sentinel_auth[]=pw", "redis-sentinel://s/m?sentinel_auth[]=***"),
         (" seed[]=h:1&auth=a,b c&seed[]=tls://h:2", " seed[]=h:1&auth=***&seed[]=tls://h:2"),
         ("seed[]=h:1&auth=a,tcp://b", "seed[]=h:1&auth=***"),
+        ("redis-cluster://h?auth=a,tcp://b", "redis-cluster://h?auth=***"),
     ] {
         assert_eq!(masked(text), shown);
     }
