@@ -184,6 +184,11 @@ impl Trouble {
 pub struct Checkout(r2d2::PooledConnection<Slots>);
 
 impl Checkout {
+    /// The longest wait for an answer on it.
+    pub fn read_timeout(&self) -> Duration {
+        self.0.connection.as_deref().map_or(Duration::ZERO, Link::read_timeout)
+    }
+
     /// Waits up to `patience` for the answer to what was sent, see [`Link`].
     ///
     /// # Errors

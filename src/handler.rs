@@ -129,10 +129,25 @@ impl Handler {
         match found {
             Ok(Progress::Waiting) => return Ok(Progress::Waiting),
             Ok(Progress::Done(Outcome::Unwanted)) => return Ok(Progress::Done(false)),
-            Ok(Progress::Done(Outcome::Ours(data))) => self.answer = Some(Answer { sid, data }),
+            Ok(Progress::Done(Outcome::Ours(data))) => {
+                // It may have been removed in this very moment.
+                let known = data.is_some() || self.current.is_some();
+                self.answer = Some(Answer { sid, data });
+                return Ok(Progress::Done(known));
+            }
             Err(error) => self.failure = Some(error),
         }
         Ok(Progress::Done(true))
+    }
+
+    /// Ends a wait of [`Handler::validate`]: the id passes, the read fails.
+    ///
+    /// # Errors
+    /// None.
+    pub fn interrupt_validation(&mut self) -> Result<bool, Error> {
+        self.leave_queue();
+        self.failure = Some(Error::Interrupted);
+        Ok(true)
     }
 
     /// Whether the new id `sid` names no session yet. As in
@@ -181,11 +196,11 @@ impl Handler {
         Ok(Progress::Done(()))
     }
 
-    /// Ends a wait for the lock.
+    /// Ends a wait of [`Handler::read`].
     ///
     /// # Errors
     /// Always [`Error::Interrupted`].
-    pub fn interrupt<T>(&mut self) -> Result<T, Error> {
+    pub fn interrupt_read(&mut self) -> Result<(), Error> {
         self.leave_queue();
         Err(Error::Interrupted)
     }

@@ -119,6 +119,15 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// Where one request leaves new data for a moment. `random` makes the key
+    /// its own: no session id can be chosen to name it.
+    pub fn staged(&self, random: &[u8]) -> Vec<u8> {
+        let base = self.lock.strip_suffix(b"_LOCK").unwrap_or(&self.lock);
+        [base, b"_STAGED:", random].concat()
+    }
+}
+
 /// The slot of a cluster, below 16384, that `key` is in.
 #[must_use]
 pub fn slot(key: &[u8]) -> u16 {

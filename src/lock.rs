@@ -41,6 +41,11 @@ impl Token {
         ))
     }
 
+    /// The random part, in hexadecimal.
+    pub fn random(&self) -> &[u8] {
+        self.0.get(MARK.len() + 1..MARK.len() + 33).unwrap_or_default()
+    }
+
     /// The value to compare with.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -132,7 +137,8 @@ mod tests {
     #[test]
     fn what_is_shown_of_a_holder_holds_nothing_of_the_token() {
         let token = Token::new("/x.php").unwrap();
-        let random = String::from_utf8_lossy(&token.0[4..36]).into_owned();
+        let random = String::from_utf8_lossy(token.random()).into_owned();
+        assert_eq!(random.len(), 32);
         let shown = format!("{0} {0:?}", Holder::of(token.as_bytes()));
         assert!(!shown.contains(&random), "{shown}");
     }

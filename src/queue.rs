@@ -24,6 +24,10 @@ const SLICE: Duration = Duration::from_secs(1);
 const MIN_WAIT: Duration = Duration::from_millis(10);
 /// Added to the time a lock has left, as clocks and rounding differ.
 const MARGIN: Duration = Duration::from_millis(5);
+/// Longest wait at the server without asking how things are: a server that
+/// has gone silent is noticed after it, and a baton that a dying waiter took
+/// along delays the others by no more.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// How long a request without a limit is counted as a waiter.
 const ENDLESS: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -66,8 +70,15 @@ pub struct Queue {
     request: Request,
     started: Instant,
     counted: bool,
-    /// A wait that the server has not ended yet.
-    wait: Option<Checkout>,
+    wait: Option<Wait>,
+}
+
+/// What a request in the queue is waiting for.
+enum Wait {
+    /// The server's answer, which must be there at the given time.
+    Answer(Checkout, Instant),
+    /// The time to look again at a lock that nobody hands over.
+    Pause(Instant),
 }
 
 impl Queue {
@@ -89,35 +100,41 @@ impl Queue {
         let slice_ends = Instant::now() + SLICE;
         loop {
             let slice = slice_ends.saturating_duration_since(Instant::now());
-            let turn = match self.wait.take().map(|mut wait| (wait.receive(slice), wait)) {
-                Some((Ok(None), wait)) => {
-                    self.wait = Some(wait);
-                    return Ok(Progress::Waiting);
-                }
-                Some((Ok(Some(popped)), wait)) => {
-                    drop(wait); // it carries the claim
-                    match baton(popped) {
-                        Ok(None) => self.ask(target, policy)?,
-                        Ok(Some(baton)) => self.claim(target, policy, &baton)?,
-                        Err(error) => return Err(self.failure(target, &error)),
-                    }
-                }
-                // The server went away, or changed its role: see who serves now.
-                Some((Err(error), _)) => match Trouble::Exchange(error) {
-                    trouble if has_moved(&trouble) && !trouble.is_timeout() => {
-                        self.ask(target, policy)?
-                    }
-                    Trouble::Exchange(error) => return Err(self.failure(target, &error)),
-                    Trouble::Connect(error) => return Err(error),
-                },
+            let turn = match self.wait.take() {
                 None => self.ask(target, policy)?,
+                Some(Wait::Pause(until)) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left > slice {
+                        std::thread::sleep(slice);
+                        self.wait = Some(Wait::Pause(until));
+                        return Ok(Progress::Waiting);
+                    }
+                    std::thread::sleep(left);
+                    self.ask(target, policy)?
+                }
+                Some(Wait::Answer(mut checkout, due)) => match checkout.receive(slice) {
+                    Ok(None) if Instant::now() < due => {
+                        self.wait = Some(Wait::Answer(checkout, due));
+                        return Ok(Progress::Waiting);
+                    }
+                    Ok(None) => self.ask_elsewhere(target, policy, silence())?,
+                    Ok(Some(popped)) => {
+                        drop(checkout); // it carries the claim
+                        match baton(popped) {
+                            Ok(None) => self.ask(target, policy)?,
+                            Ok(Some(baton)) => self.claim(target, policy, &baton)?,
+                            Err(error) => return Err(self.failure(target, &error)),
+                        }
+                    }
+                    Err(error) => self.ask_elsewhere(target, policy, error)?,
+                },
             };
             match turn {
                 Turn::Ours(data) => return Ok(Progress::Done(Outcome::Ours(data))),
                 Turn::Unwanted => return Ok(Progress::Done(Outcome::Unwanted)),
                 Turn::Crowded(_) => return Err(Error::Crowded { most: policy.max_waiters }),
                 Turn::Busy { expires, holder } => {
-                    self.counted = true;
+                    self.counted |= self.request.wanted != Wanted::Unused;
                     self.start_waiting(target, policy, expires, &holder)?;
                 }
             }
@@ -166,11 +183,31 @@ impl Queue {
         let Request { place, token, wanted, read_only, refresh, failover } = &self.request;
         let keys = &place.keys;
         target.run(place, Access::Primary, *failover, |link| match read_only {
-            ReadOnly::No => Scripts(link).claim(keys, token, policy.lease, *refresh, baton),
+            ReadOnly::No => {
+                Scripts(link).claim(keys, token, policy.lease, *refresh, *wanted, baton)
+            }
             ReadOnly::Wait | ReadOnly::NoWait => {
                 Scripts(link).peek(keys, *refresh, *wanted, Standing::Inside, baton)
             }
         })
+    }
+
+    /// A wait has failed of `error`: sees who serves the session now.
+    fn ask_elsewhere(
+        &self,
+        target: &Target,
+        policy: &LockPolicy,
+        error: RedisError,
+    ) -> Result<Turn, Error> {
+        let was_silent = error.is_timeout();
+        let trouble = Trouble::Exchange(error);
+        if has_moved(&trouble) && (target.is_changing() || !was_silent) {
+            return self.ask(target, policy);
+        }
+        match trouble {
+            Trouble::Exchange(error) => Err(self.failure(target, &error)),
+            Trouble::Connect(error) => Err(error),
+        }
     }
 
     fn failure(&self, target: &Target, error: &RedisError) -> Error {
@@ -192,17 +229,24 @@ impl Queue {
             self.leave(target);
             return Err(Error::Busy { holder, waited });
         }
-        let until = match holder {
-            Holder::Foreign => policy.poll,
-            Holder::Request { .. } | Holder::Next => left,
-        };
-        let time = expires.map_or(until, |expires| until.min(expires + MARGIN));
+        let time = expires.map_or(left, |expires| left.min(expires + MARGIN));
+        if holder == Holder::Foreign {
+            self.wait = Some(Wait::Pause(Instant::now() + time.min(policy.poll)));
+            return Ok(());
+        }
+        let time = time.min(MAX_WAIT).max(MIN_WAIT);
         let Request { place, failover, .. } = &self.request;
-        let seconds = format!("{:.3}", time.min(left).max(MIN_WAIT).as_secs_f64());
+        let seconds = format!("{:.3}", time.as_secs_f64());
         let command: [&[u8]; 3] = [b"BLPOP", &place.keys.baton, seconds.as_bytes()];
-        self.wait = Some(target.send(place, *failover, &command)?);
+        let checkout = target.send(place, *failover, &command)?;
+        let due = Instant::now() + time + checkout.read_timeout();
+        self.wait = Some(Wait::Answer(checkout, due));
         Ok(())
     }
+}
+
+fn silence() -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer to a wait in time").into()
 }
 
 /// What BLPOP gave: key and value, or nothing in time.

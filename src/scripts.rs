@@ -2,22 +2,34 @@
 //!
 //! A script checks who holds the lock and acts in the same step, so nobody
 //! can come between. The scripts explain themselves in `lua/`.
+//!
+//! Session data do not pass through Lua, where each byte is copied several
+//! times: they are read by a GET in the same flight, which finds the lock
+//! taken; and a large session is written by a SETEX in the same flight to a
+//! key of the request's own, which the script then gives its name.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
+use redis::{RedisResult, ServerErrorKind, Value};
 
 use crate::connection::Link;
+use crate::error::ends_connection;
 use crate::key::Keys;
 use crate::lock::Token;
 use crate::resp::garbage;
 use crate::settings::Ttl;
 use crate::store::data;
 
-/// How long the next waiter has to claim a lock that is handed to it. A
-/// waiter that dies meanwhile delays the others by no more than this.
+/// How long the next waiter has to claim a lock that is handed to it. If it
+/// dies just then, this delays newcomers, and those who wait until they look
+/// again.
 pub const CLAIM_WINDOW: Duration = Duration::from_millis(500);
+
+/// From this size on, in bytes, a session is written beside Lua.
+const STAGED_SIZE: usize = 2 << 10;
+/// How long, in seconds, a staged session stays if its script never comes.
+const STAGED_SECONDS: &[u8] = b"60";
 
 /// A script, and the digest that a server knows it by.
 struct Script {
@@ -38,6 +50,7 @@ script!(ACQUIRE, "lua/acquire.lua");
 script!(CLAIM, "lua/claim.lua");
 script!(PEEK, "lua/peek.lua");
 script!(WRITE, "lua/write.lua");
+script!(WRITE_STAGED, "lua/write_staged.lua");
 script!(TOUCH, "lua/touch.lua");
 script!(DESTROY, "lua/destroy.lua");
 script!(RELEASE, "lua/release.lua");
@@ -136,7 +149,7 @@ impl Scripts<'_> {
     ) -> RedisResult<Turn> {
         let (lease, [patience, most]) = (millis(lease), standing.words());
         let args = [token.as_bytes(), &lease, &seconds(refresh), wanted.word(), &patience, &most];
-        turn(self.run(&ACQUIRE, keys, &args)?)
+        self.run_and_get(&ACQUIRE, keys, &args, Some(token))
     }
 
     /// Takes the lock with the baton that a waiter was given, and reads.
@@ -146,10 +159,12 @@ impl Scripts<'_> {
         token: &Token,
         lease: Duration,
         refresh: Option<Ttl>,
+        wanted: Wanted,
         baton: &[u8],
     ) -> RedisResult<Turn> {
-        let args = [token.as_bytes(), &millis(lease), &seconds(refresh), baton];
-        turn(self.run(&CLAIM, keys, &args)?)
+        let (lease, window) = (millis(lease), millis(CLAIM_WINDOW));
+        let args = [token.as_bytes(), &lease, &seconds(refresh), wanted.word(), baton, &window];
+        self.run_and_get(&CLAIM, keys, &args, Some(token))
     }
 
     /// Reads when nobody holds the lock, without taking it. A waiter shows
@@ -164,7 +179,7 @@ impl Scripts<'_> {
     ) -> RedisResult<Turn> {
         let (window, [patience, most]) = (millis(CLAIM_WINDOW), standing.words());
         let args = [&*seconds(refresh), wanted.word(), &patience, &most, &window, baton];
-        turn(self.run(&PEEK, keys, &args)?)
+        self.run_and_get(&PEEK, keys, &args, None)
     }
 
     /// Stores the session if we hold its lock, and lets go of that unless
@@ -179,8 +194,16 @@ impl Scripts<'_> {
         bytes: &[u8],
     ) -> RedisResult<Kept> {
         let repeat: &[u8] = if repeat { b"1" } else { b"0" };
-        let args = [token.as_bytes(), &seconds(Some(ttl)), &window(keep), repeat, bytes];
-        kept(self.run(&WRITE, keys, &args)?)
+        let (ttl, window) = (seconds(Some(ttl)), window(keep));
+        if bytes.len() < STAGED_SIZE {
+            let args = [token.as_bytes(), &ttl, &window, repeat, bytes];
+            return kept(self.run(&WRITE, keys, &args)?);
+        }
+        let staged = keys.staged(token.random());
+        let stage: &[&[u8]] = &[b"SETEX", &staged, STAGED_SECONDS, bytes];
+        let args = [token.as_bytes(), &ttl, &window, repeat];
+        let answers = self.flight(Some(stage), &WRITE_STAGED, keys, &[&staged], &args, None)?;
+        last(answers).and_then(kept)
     }
 
     /// Starts the TTL again (unless there is none to start) if we hold the
@@ -216,39 +239,88 @@ impl Scripts<'_> {
     }
 
     fn run(&mut self, script: &Script, keys: &Keys, args: &[&[u8]]) -> RedisResult<Value> {
-        let Keys { session, lock, baton, waiters } = keys;
-        let mut command: Vec<&[u8]> =
-            vec![b"EVALSHA", script.digest.as_bytes(), b"4", session, lock, baton, waiters];
-        command.extend_from_slice(args);
-        match self.0.call(&command) {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                // This server has not seen the script yet, or was restarted.
-                if let Some([verb, code]) = command.first_chunk_mut() {
-                    *verb = b"EVAL";
-                    *code = script.code.as_bytes();
-                }
-                self.0.call(&command)
-            }
-            answer => answer,
+        last(self.flight(None, script, keys, &[], args, None)?)
+    }
+
+    /// Runs a script that may take the lock for `token`, and reads right
+    /// behind it. A lock on what cannot be read is let go of.
+    fn run_and_get(
+        &mut self,
+        script: &Script,
+        keys: &Keys,
+        args: &[&[u8]],
+        token: Option<&Token>,
+    ) -> RedisResult<Turn> {
+        let get: &[&[u8]] = &[b"GET", &keys.session];
+        let answers = self.flight(None, script, keys, &[], args, Some(get))?;
+        let [outcome, found] = <[Value; 2]>::try_from(answers).map_err(|_| unexpected())?;
+        let turn = turn(outcome.extract_error()?, found.extract_error().and_then(data));
+        if let (Err(error), Some(token)) = (&turn, token)
+            && !ends_connection(error)
+        {
+            // The error that is told is that of the read.
+            let _ = self.release(keys, token);
         }
+        turn
+    }
+
+    /// Sends a script with what goes `before` and `after` it, in one flight.
+    /// The script gets the session's keys, and `more` of them. Errors that the
+    /// server answers are values here.
+    fn flight(
+        &mut self,
+        before: Option<&[&[u8]]>,
+        script: &Script,
+        keys: &Keys,
+        more: &[&[u8]],
+        args: &[&[u8]],
+        after: Option<&[&[u8]]>,
+    ) -> RedisResult<Vec<Value>> {
+        let Keys { session, lock, baton, waiters } = keys;
+        let count = number(4 + more.len());
+        let mut command: Vec<&[u8]> =
+            vec![b"EVALSHA", script.digest.as_bytes(), &count, session, lock, baton, waiters];
+        command.extend(more.iter().chain(args));
+        let commands: Vec<&[&[u8]]> =
+            before.into_iter().chain([command.as_slice()]).chain(after).collect();
+        let mut answers = self.0.call_all(&commands)?;
+        if answers.iter().any(is_unknown_script) {
+            // This server has not seen the script yet, or was restarted. What
+            // went before it has been done.
+            if let Some([verb, code]) = command.first_chunk_mut() {
+                *verb = b"EVAL";
+                *code = script.code.as_bytes();
+            }
+            let commands: Vec<&[&[u8]]> =
+                std::iter::once(command.as_slice()).chain(after).collect();
+            answers = self.0.call_all(&commands)?;
+        }
+        Ok(answers)
     }
 }
 
-fn turn(value: Value) -> RedisResult<Turn> {
-    let Value::Array(parts) = value else { return Err(unexpected()) };
+fn is_unknown_script(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(e) if e.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// The last answer, unless any of them is an error.
+fn last(answers: Vec<Value>) -> RedisResult<Value> {
+    answers.into_iter().try_fold(Value::Nil, |_, answer| answer.extract_error())
+}
+
+fn turn(outcome: Value, found: RedisResult<Option<Vec<u8>>>) -> RedisResult<Turn> {
+    let Value::Array(parts) = outcome else { return Err(unexpected()) };
     let mut parts = parts.into_iter();
-    let outcome = parts.next();
-    let first = parts.next().unwrap_or(Value::Nil);
-    let holder = parts.next().unwrap_or(Value::Nil);
-    match (outcome, first) {
-        (Some(Value::Int(1)), found) => Ok(Turn::Ours(data(found)?)),
-        (Some(Value::Int(0)), Value::Int(ms)) => {
+    let mut part = || parts.next().unwrap_or(Value::Nil);
+    match (part(), part(), part()) {
+        (Value::Int(1), ..) => Ok(Turn::Ours(found?)),
+        (Value::Int(0), Value::Int(ms), holder) => {
             // Redis says -1 for "never" and -2 for "gone meanwhile".
             let expires = (ms != -1).then(|| Duration::from_millis(ms.try_into().unwrap_or(0)));
             Ok(Turn::Busy { expires, holder: data(holder)?.unwrap_or_default() })
         }
-        (Some(Value::Int(2)), _) => Ok(Turn::Unwanted),
-        (Some(Value::Int(3)), _) => Ok(Turn::Crowded(data(holder)?.unwrap_or_default())),
+        (Value::Int(2), ..) => Ok(Turn::Unwanted),
+        (Value::Int(3), _, holder) => Ok(Turn::Crowded(data(holder)?.unwrap_or_default())),
         _ => Err(unexpected()),
     }
 }

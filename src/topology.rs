@@ -118,6 +118,11 @@ impl Target {
         matches!(self.servers, Servers::Cluster(_))
     }
 
+    /// Whether a session may be served by another server later.
+    pub fn is_changing(&self) -> bool {
+        !matches!(self.servers, Servers::Standalone(_))
+    }
+
     /// Runs one exchange where `place` is. `patience` is the failover budget.
     ///
     /// # Errors

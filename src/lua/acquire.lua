@@ -1,8 +1,11 @@
 -- ARGV: token, lease (ms), TTL to refresh (s, 0 = leave), wanted (any, known, unused), patience, most waiters
--- Returns {1, data} with the lock taken; {0, lock's PTTL, lock's value} where it is busy;
+-- Returns {1} with the lock taken; {0, lock's PTTL, lock's value} where it is busy;
 --         {2} where the session is not as wanted; {3, nil, lock's value} where too many wait.
-local token, lease, wanted, patience = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
-if wanted ~= 'any' and redis.call('EXISTS', session) ~= (wanted == 'known' and 1 or 0) then return {2} end
+local token, lease, patience = ARGV[1], ARGV[2], ARGV[5]
+if not is_wanted(ARGV[4]) then
+  if patience == 'counted' then leave_queue() end
+  return {2}
+end
 local taken = redis.call('SET', lock, token, 'NX', 'PX', lease)
 local holder = not taken and redis.call('GET', lock)
 if holder == token then
@@ -17,7 +20,9 @@ elseif holder then
 end
 if taken then
   if patience == 'counted' then leave_queue() end
-  return {1, read(ARGV[3])}
+  refresh(ARGV[3])
+  return {1}
 end
 if not queue_up(patience, ARGV[6]) then return {3, false, holder} end
+offer_again(250) -- a living waiter claims in far less than that
 return {0, redis.call('PTTL', lock), holder}

@@ -20,11 +20,14 @@ local function hand_over(token, window)
   end
 end
 
--- The session's data; its TTL starts again unless `ttl` (s) is 0.
-local function read(ttl)
-  local data = redis.call('GET', session)
-  if data and ttl ~= '0' then redis.call('EXPIRE', session, ttl) end
-  return data
+-- Whether the session is there, as `wanted` (any, known, unused) asks for.
+local function is_wanted(wanted)
+  return wanted == 'any' or redis.call('EXISTS', session) == (wanted == 'known' and 1 or 0)
+end
+
+-- Starts the session's TTL again, unless `ttl` (s) is 0.
+local function refresh(ttl)
+  if ttl ~= '0' then redis.call('EXPIRE', session, ttl) end
 end
 
 -- Counts one more waiter, who may wait `patience` ms. `patience` is 'no' for
@@ -34,6 +37,20 @@ local function queue_up(patience, most)
   if patience == 'no' or patience == 'counted' then return true end
   if most ~= '0' and tonumber(redis.call('GET', waiters) or 0) >= tonumber(most) then return false end
   redis.call('INCR', waiters)
-  if redis.call('PTTL', waiters) < tonumber(patience) then redis.call('PEXPIRE', waiters, patience) end
+  -- The count outlives the wait: whoever gives up must still find it.
+  local lasts = tonumber(patience) + 1000
+  if redis.call('PTTL', waiters) < lasts then redis.call('PEXPIRE', waiters, lasts) end
   return true
+end
+
+-- Offers a baton again that somebody was given and has not claimed: whoever
+-- claims it first has it. Only if it has less than `left` ms to live.
+local function offer_again(left)
+  local value = redis.call('GET', lock)
+  if not value or string.sub(value, -6) ~= ':baton' or redis.call('LLEN', baton) > 0 then return end
+  local lives = redis.call('PTTL', lock)
+  if lives > 0 and lives < left then
+    redis.call('RPUSH', baton, value)
+    redis.call('PEXPIRE', baton, lives)
+  end
 end

@@ -1,16 +1,18 @@
--- Reads without taking the lock, once it is free.
+-- Whether the session may be read without taking the lock: once that is free.
 -- ARGV: TTL to refresh (s, 0 = leave), wanted (any, known), patience, most waiters, claim window (ms),
 --       the baton BLPOP gave, or ''
 -- Returns as acquire does; no lock is taken.
-local wanted, patience, given = ARGV[2], ARGV[3], ARGV[6]
-if wanted == 'known' and redis.call('EXISTS', session) == 0 then return {2} end
+local patience, given = ARGV[3], ARGV[6]
+local wanted = is_wanted(ARGV[2])
 local holder = redis.call('GET', lock)
 -- A baton still in the list has nobody blocked for it.
-if not holder or holder == given or redis.call('LINDEX', baton, 0) == holder then
+local free = not holder or holder == given or redis.call('LINDEX', baton, 0) == holder
+if free or not wanted then
   if patience == 'counted' then leave_queue() end
-  local data = read(ARGV[1])
-  if holder == given then hand_over(string.sub(given, 1, -7), ARGV[5]) end -- without ':baton'
-  return {1, data}
+  if wanted then refresh(ARGV[1]) end
+  if holder and holder == given then hand_over(string.sub(given, 1, -7), ARGV[5]) end -- without ':baton'
+  return {wanted and 1 or 2}
 end
 if not queue_up(patience, ARGV[4]) then return {3, false, holder} end
+offer_again(250) -- a living waiter claims in far less than that
 return {0, redis.call('PTTL', lock), holder}

@@ -74,6 +74,7 @@ unsafe fn with<T>(
 unsafe fn persist<T>(
     mod_data: ModData,
     mut step: impl FnMut(&mut Handler) -> Result<Progress<T>, Error>,
+    interrupt: impl FnOnce(&mut Handler) -> Result<T, Error>,
 ) -> Option<T> {
     loop {
         // SAFETY: passed on. `step` borrows what PHP keeps alive, and owns
@@ -83,7 +84,7 @@ unsafe fn persist<T>(
             // SAFETY: nothing is owned here.
             Progress::Waiting if unsafe { request::serve_signals() } => {}
             // SAFETY: passed on.
-            Progress::Waiting => return unsafe { with(mod_data, Handler::interrupt) },
+            Progress::Waiting => return unsafe { with(mod_data, interrupt) },
         }
     }
 }
@@ -179,7 +180,8 @@ unsafe extern "C" fn read(
     // the handler while PHP allocates, which may bail out; they are dropped
     // before anything else of PHP runs.
     unsafe {
-        let done = persist(mod_data, |handler| handler.read(bytes(sid), ttl));
+        let done =
+            persist(mod_data, |handler| handler.read(bytes(sid), ttl), Handler::interrupt_read);
         if done.is_some()
             && let Some(parked) = handler(mod_data).map(|handler| &raw mut handler.data)
         {
@@ -242,7 +244,11 @@ unsafe extern "C" fn gc(
 unsafe extern "C" fn validate_sid(mod_data: ModData, sid: *mut zend_string) -> zend_result {
     // SAFETY: as for `write`.
     unsafe {
-        let known = persist(mod_data, |handler| handler.validate(bytes(sid)));
+        let known = persist(
+            mod_data,
+            |handler| handler.validate(bytes(sid)),
+            Handler::interrupt_validation,
+        );
         conclude(known == Some(true))
     }
 }
