@@ -11,8 +11,10 @@ use std::time::Duration;
 use redis::{RedisError, RedisResult};
 use rustls::ClientConfig;
 
-use crate::connection::{Connection, Link, Role};
+use crate::connection::Connection;
 use crate::error::{Error, was_closed};
+use crate::link::Link;
+use crate::login::Role;
 use crate::process::{Counters, Process};
 use crate::save_path::Host;
 use crate::tls;

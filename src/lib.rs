@@ -4,8 +4,9 @@
 //! Data flows one way:
 //!
 //! ```text
-//! php ──> handler ──> store, scripts ──> connections ──> connection ──> socket, tls
-//!            └──> queue, lease ──^                            └──> resp
+//! php ──> handler ──> store, scripts, queue, lease    what is done with a session
+//!                       └──> topology ──> sentinel, cluster    where it is
+//!                              └──> connections ──> connection    how it is reached
 //! ```
 //!
 //! | module | owns |
@@ -15,8 +16,10 @@
 //! | [`store`] | operations on a session without a lock |
 //! | [`scripts`] | operations on a locked session, each a Lua script of `lua/` |
 //! | [`lock`], [`queue`], [`lease`] | who holds a session, waiting for it, keeping it |
-//! | [`connections`] | the connections a process keeps between requests |
-//! | [`connection`] | one logged-in connection |
+//! | [`topology`] | which server a session is on, and trying again when that changes |
+//! | [`sentinel`], [`cluster`] | finding that server |
+//! | [`process`], [`connections`] | what a process keeps between requests; its connections to one server |
+//! | [`connection`], [`login`], [`link`] | one connection, its first words, what it is used for |
 //! | [`socket`], [`tls`], [`resp`] | bytes with a deadline, encryption, the protocol |
 //! | [`save_path`], [`settings`] | what the user configured |
 //! | [`key`] | session ids and the keys made of them |
@@ -37,8 +40,10 @@ pub mod error;
 pub mod handler;
 pub mod key;
 pub mod lease;
+pub mod link;
 pub mod lock;
 pub mod log;
+pub mod login;
 pub mod process;
 pub mod queue;
 pub mod resp;

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use redis::{RedisResult, ServerErrorKind, Value};
 
-use crate::connection::Link;
 use crate::error::ends_connection;
 use crate::key::Keys;
+use crate::link::Link;
 use crate::lock::Token;
 use crate::resp::garbage;
 use crate::settings::Ttl;

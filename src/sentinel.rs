@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::{RedisResult, Value};
 
-use crate::connection::Role;
 use crate::connections::Endpoint;
 use crate::error::Error;
+use crate::login::Role;
 use crate::process::Process;
 use crate::resp::garbage;
 use crate::save_path::{self, Address};

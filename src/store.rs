@@ -4,7 +4,7 @@
 
 use redis::{RedisResult, Value};
 
-use crate::connection::Link;
+use crate::link::Link;
 use crate::resp::garbage;
 use crate::settings::Ttl;
 

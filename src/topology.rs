@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use redis::RedisResult;
 
 use crate::cluster::Cluster;
-use crate::connection::{Link, Role};
 use crate::connections::{Checkout, Endpoint, Trouble};
 use crate::error::{Error, ends_connection};
 use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
+use crate::link::Link;
+use crate::login::Role;
 use crate::process::Process;
 use crate::save_path::{self, SavePath};
 use crate::sentinel::Sentinel;

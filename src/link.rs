@@ -1,0 +1,87 @@
+//! What operations on sessions are made of: commands and their answers.
+
+use std::time::Duration;
+
+use redis::{RedisResult, Value};
+
+use crate::resp::garbage;
+
+/// Sends commands to a server.
+pub trait Link {
+    /// Sends `commands` in one flight and returns an answer to each.
+    ///
+    /// # Errors
+    /// What ended the connection. Errors that the server answers are values.
+    fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>>;
+
+    /// Sends one command and returns its answer.
+    ///
+    /// # Errors
+    /// What the server answered, or what ended the connection.
+    fn call(&mut self, command: &[&[u8]]) -> RedisResult<Value> {
+        match self.call_all(&[command])?.pop() {
+            Some(answer) => answer.extract_error(),
+            None => Err(garbage("no answer")),
+        }
+    }
+
+    /// Sends a command that the server answers when it sees fit. Until
+    /// [`Link::receive`] has got the answer, the connection is of no other
+    /// use, and closed if it is given back.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    fn send(&mut self, command: &[&[u8]]) -> RedisResult<()>;
+
+    /// Waits up to `patience` for the answer to what was sent. None means
+    /// that there is none yet, or that a signal came: ask again.
+    ///
+    /// # Errors
+    /// What the server answered, or what ended the connection.
+    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>>;
+
+    /// The longest wait for an answer.
+    fn read_timeout(&self) -> Duration;
+}
+
+/// A connection on which each command is followed, in the same flight, by a
+/// wait until that many replicas have what was written; with none asked for,
+/// the connection as it is.
+pub struct Confirmed<'a> {
+    /// The connection.
+    pub link: &'a mut dyn Link,
+    /// How many replicas are asked for.
+    pub replicas: u32,
+    /// How many had it the last time.
+    pub confirmed: u32,
+}
+
+impl Link for Confirmed<'_> {
+    fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
+        if self.replicas == 0 {
+            return self.link.call_all(commands);
+        }
+        // A little less than the read timeout, so that the answer is in time.
+        let timeout = self.link.read_timeout().mul_f32(0.9).as_millis().max(1).to_string();
+        let replicas = self.replicas.to_string();
+        let wait: &[&[u8]] = &[b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
+        let mut answers = self.link.call_all(&[commands, &[wait]].concat())?;
+        self.confirmed = match answers.pop() {
+            Some(Value::Int(count)) => u32::try_from(count).unwrap_or(0),
+            _ => 0,
+        };
+        Ok(answers)
+    }
+
+    fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
+        self.link.send(command)
+    }
+
+    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
+        self.link.receive(patience)
+    }
+
+    fn read_timeout(&self) -> Duration {
+        self.link.read_timeout()
+    }
+}
