@@ -82,6 +82,29 @@ impl Connection {
         self.open
     }
 
+    /// What has arrived on a connection that only listens, without waiting:
+    /// nothing, or some bytes of it; none of them where it was closed.
+    pub fn news(&mut self) -> Option<Vec<u8>> {
+        let bytes = match self.socket().idle() {
+            Ok(Idle::Quiet) => return None,
+            Ok(Idle::Bytes(bytes)) => bytes,
+            Ok(Idle::Closed) | Err(_) => return Some(Vec::new()),
+        };
+        match &mut self.stream {
+            Stream::Plain(_) => Some(bytes),
+            Stream::Tls(tls) => match tls::has_data_after(&mut tls.conn, &bytes) {
+                Ok(false) => None,
+                Ok(true) => {
+                    let mut text = Vec::new();
+                    // It ends with what has arrived, which is an error to it.
+                    let _ = tls.conn.reader().read_to_end(&mut text);
+                    Some(text)
+                }
+                Err(_) => Some(Vec::new()),
+            },
+        }
+    }
+
     /// Sends `packed` and reads `count` replies, all within `limit`.
     pub(crate) fn exchange(
         &mut self,

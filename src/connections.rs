@@ -67,6 +67,14 @@ impl Endpoint {
         Self { host, ..self.clone() }
     }
 
+    /// Opens a connection that is not kept here.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn open(&self) -> Result<Connection, Trouble> {
+        Connection::open(&self.host, self.role, self.tls()?).map_err(Trouble::Connect)
+    }
+
     /// Closes the connections that are not to outlive a request.
     pub fn end_request(&self) {
         if !self.host.persistent {

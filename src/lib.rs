@@ -17,7 +17,7 @@
 //! | [`scripts`] | operations on a locked session, each a Lua script of `lua/` |
 //! | [`lock`], [`queue`], [`lease`] | who holds a session, waiting for it, keeping it |
 //! | [`topology`] | which server a session is on, and trying again when that changes |
-//! | [`sentinel`], [`cluster`] | finding that server |
+//! | [`sentinel`], [`watch`], [`cluster`] | finding that server, hearing that it changes |
 //! | [`process`], [`connections`] | what a process keeps between requests; its connections to one server |
 //! | [`connection`], [`login`], [`link`] | one connection, its first words, what it is used for |
 //! | [`socket`], [`tls`], [`resp`] | bytes with a deadline, encryption, the protocol |
@@ -55,6 +55,7 @@ pub mod socket;
 pub mod store;
 pub mod tls;
 pub mod topology;
+pub mod watch;
 
 #[cfg(feature = "php")]
 mod php;

@@ -1,9 +1,11 @@
 //! Finds the primary of a service through its sentinels.
 //!
-//! The answer is kept until an exchange with that server fails. A stale
-//! answer does no harm: a server that was demoted says so at login.
+//! The answer is kept until an exchange with that server fails, or the
+//! sentinels say that another one takes its place. A stale answer does no
+//! harm: a server that was demoted says so at login.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use redis::{RedisResult, Value};
 
@@ -12,12 +14,17 @@ use crate::error::Error;
 use crate::login::Role;
 use crate::process::Process;
 use crate::resp::garbage;
-use crate::save_path::{self, Address};
+use crate::save_path::{self, Address, Host};
+use crate::watch::{News, Watch};
+
+/// Longest time that the promotion of a replica is waited for.
+const PROMOTION: Duration = Duration::from_secs(3);
 
 /// The sentinels of one service, and the primary they named.
 pub struct Sentinel {
     path: save_path::Sentinel,
-    sentinels: Vec<Endpoint>,
+    sentinels: Vec<Arc<Endpoint>>,
+    watch: Arc<Watch>,
     state: Mutex<State>,
 }
 
@@ -26,8 +33,11 @@ struct State {
     /// The last one that was named; its connections are used again if it is
     /// named again.
     primary: Option<Arc<Endpoint>>,
-    /// Whether it has failed since.
+    /// Whether it has failed since, or is being replaced.
     failed: bool,
+    /// Until when it is not to be used although it is named: another one is
+    /// being made the primary.
+    leaving: Option<Instant>,
     /// Which sentinel named it. The next time another one is asked first, so
     /// that one with a wrong answer does no lasting harm.
     asked: usize,
@@ -36,10 +46,10 @@ struct State {
 impl Sentinel {
     /// Connects to nothing.
     pub fn new(path: save_path::Sentinel, process: &Process) -> Self {
-        let sentinels = path.sentinels.iter();
-        let sentinels =
-            sentinels.map(|host| Endpoint::new(host.clone(), Role::Any, process)).collect();
-        Self { path, sentinels, state: Mutex::default() }
+        let endpoint = |host: &Host| Arc::new(Endpoint::new(host.clone(), Role::Any, process));
+        let sentinels: Vec<_> = path.sentinels.iter().map(endpoint).collect();
+        let watch = Arc::new(Watch::new(&path.service, &sentinels));
+        Self { path, sentinels, watch, state: Mutex::default() }
     }
 
     /// The primary: the one that is known, or the one the sentinels name.
@@ -47,24 +57,50 @@ impl Sentinel {
     /// # Errors
     /// [`Error::Connect`] tells what each sentinel said.
     pub fn primary(&self) -> Result<Arc<Endpoint>, Error> {
-        let first = {
-            let state = self.state();
-            match &state.primary {
-                Some(primary) if !state.failed => return Ok(primary.clone()),
-                Some(_) => state.asked + 1,
-                None => 0,
-            }
+        let first = match self.heard() {
+            Ok(primary) => return Ok(primary),
+            Err(first) => first,
         };
         let (asked, address) = self.ask(first)?;
+        let process = Process::current();
+        if self.path.server.persistent {
+            self.watch.set_up(&process);
+        }
         let mut state = self.state();
         state.asked = asked;
-        state.failed = false;
         let known = state.primary.take().filter(|primary| primary.host().address == address);
+        let is_leaving = state.leaving.is_some_and(|until| Instant::now() < until);
+        if let Some(leaving) = known.as_ref().filter(|_| is_leaving) {
+            let host = leaving.host().address.to_string();
+            state.primary = known;
+            let reason = "it is being replaced as the primary".to_owned();
+            return Err(Error::Connect { host, reason });
+        }
+        state.failed = false;
+        state.leaving = None;
         let primary = known.unwrap_or_else(|| {
             let host = self.path.server.at(address);
-            Arc::new(Endpoint::new(host, Role::Primary, &Process::current()))
+            Arc::new(Endpoint::new(host, Role::Primary, &process))
         });
         Ok(state.primary.insert(primary).clone())
+    }
+
+    /// The primary that is known, unless there is reason to ask: then the
+    /// number of the sentinel to begin with, which is the one with the news.
+    fn heard(&self) -> Result<Arc<Endpoint>, usize> {
+        let mut state = self.state();
+        let Some(primary) = state.primary.clone() else { return Err(0) };
+        match self.watch.news(&primary.host().address) {
+            Some((sentinel, news)) => {
+                state.failed = true;
+                if news == News::Changing {
+                    state.leaving = Some(Instant::now() + PROMOTION);
+                }
+                Err(sentinel)
+            }
+            None if state.failed => Err(state.asked + 1),
+            None => Ok(primary),
+        }
     }
 
     /// The primary, if it is known.
@@ -91,9 +127,12 @@ impl Sentinel {
 
     /// Closes the connections that are not to outlive a request.
     pub fn end_request(&self) {
-        self.sentinels.iter().for_each(Endpoint::end_request);
+        self.sentinels.iter().for_each(|sentinel| sentinel.end_request());
         if let Some(primary) = self.known_primary() {
             primary.end_request();
+        }
+        if !self.path.server.persistent {
+            *self.state() = State::default(); // nobody listens: ask each time
         }
     }
 
@@ -101,7 +140,7 @@ impl Sentinel {
     /// first answer counts: a wrong one is found out at login.
     fn ask(&self, first: usize) -> Result<(usize, Address), Error> {
         let service = &self.path.service;
-        let command: [&[u8]; 3] = [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.as_bytes()];
+        let command = question(service);
         let mut reasons = Vec::new();
         let count = self.sentinels.len();
         for (index, sentinel) in
@@ -121,8 +160,16 @@ impl Sentinel {
     }
 }
 
+/// Asks who is the primary of `service`.
+pub fn question(service: &str) -> [&[u8]; 3] {
+    [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.as_bytes()]
+}
+
 /// Host and port, or none where the service is not known.
-fn primary_address(answer: Value) -> RedisResult<Option<Address>> {
+///
+/// # Errors
+/// The answer is something else.
+pub fn primary_address(answer: Value) -> RedisResult<Option<Address>> {
     let wrong = || garbage("no address of a primary");
     let pair = match answer {
         Value::Nil => return Ok(None),

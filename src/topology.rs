@@ -194,7 +194,7 @@ impl Target {
                         if trouble.is_timeout() {
                             silent = Some(endpoint.host().address.clone());
                         }
-                        (self.failure(&endpoint, trouble), again)
+                        (self.failure(place, &endpoint, trouble), again)
                     }
                 },
                 // Nobody knew where: that may change.
@@ -240,10 +240,17 @@ impl Target {
         }
     }
 
-    fn failure(&self, endpoint: &Endpoint, trouble: Trouble) -> Error {
+    fn failure(&self, place: &Place, endpoint: &Endpoint, trouble: Trouble) -> Error {
         match (&self.servers, endpoint.failure(trouble)) {
             (Servers::Sentinel(sentinel), Error::Connect { host, reason }) => {
                 Error::Connect { host, reason: format!("{reason}{}", sentinel.blame()) }
+            }
+            (Servers::Cluster(_), Error::Connect { host, reason }) => {
+                let slot = place.shard;
+                Error::Connect {
+                    host,
+                    reason: format!("{reason}; it serves slot {slot} of the cluster"),
+                }
             }
             (_, failure) => failure,
         }
@@ -287,7 +294,7 @@ pub fn has_moved(trouble: &Trouble) -> bool {
                 || matches!(
                     error.code(),
                     Some("READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")
-                        | Some("UNBLOCKED" | "NOREPLICAS")
+                        | Some("UNBLOCKED" | "NOREPLICAS" | "MOVED" | "ASK")
                 )
         }
     }

@@ -17,6 +17,9 @@ use support::site::Site;
 
 const SID: &str = "round-trips-0123456789";
 const CHANGE: &str = "session_start(); $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
+/// 100 KB, and different each time.
+const CHANGE_MUCH: &str =
+    "session_start(); $_SESSION['m'] = str_repeat('x', 100 << 10) . bin2hex(random_bytes(8));";
 const LOOK: &str = "session_start();";
 const READ: &str = "session_start(['read_and_close' => true]);";
 
@@ -56,9 +59,9 @@ impl Fixture {
         assert_eq!(self.proxy.flights(), flights, "{code}");
         assert_eq!(self.proxy.connections(), 0, "the connection is kept");
         let keys = self.server.keys();
-        let companions = ["_LOCK", "_BATON", "_WAITERS"];
+        let companions = ["_LOCK", "_BATON", "_WAITERS", "_STAGED:"];
         let left: Vec<_> =
-            keys.iter().filter(|k| companions.iter().any(|c| k.ends_with(c))).collect();
+            keys.iter().filter(|k| companions.iter().any(|c| k.contains(c))).collect();
         assert!(left.is_empty(), "{code} leaves {left:?}");
     }
 
@@ -110,6 +113,18 @@ fn a_known_session_costs_two_changed_or_not_with_strict_mode_and_without() {
     for fixture in [lenient(), strict()] {
         fixture.assert_cost(SID, CHANGE, 2, "EVALSHA GET EVALSHA");
         fixture.assert_cost(SID, LOOK, 2, "EVALSHA GET EVALSHA");
+    }
+}
+
+#[test]
+fn a_large_session_costs_no_more_than_a_small_one() {
+    for fixture in [lenient(), strict()] {
+        let change = |cost, names| fixture.assert_cost(SID, CHANGE_MUCH, cost, names);
+        change(3, "EVALSHA GET SETEX EVALSHA EVAL"); // the script is new to the server
+        change(2, "EVALSHA GET SETEX EVALSHA");
+        fixture.assert_cost(SID, LOOK, 2, "EVALSHA GET EVALSHA");
+        fixture.assert_cost("", CHANGE_MUCH, 2, "EVALSHA GET SETEX EVALSHA");
+        assert!(locking::stored(&fixture.server, SID).unwrap().len() > 100 << 10);
     }
 }
 

@@ -1,10 +1,14 @@
-//! Sessions with locking on, and a side channel between PHP and the test.
+//! Sessions with locking on, and a side channel between PHP and the test;
+//! `scene`: the same without PHP, step by step.
 //!
 //! The side channel is database 1 of the same server, over its unix socket, so
 //! that neither a proxy nor the keys of database 0 show any of it.
 
-use super::php::Php;
-use super::servers::RedisServer;
+pub mod scene;
+
+use super::php::{Output, Php, Running};
+use super::process::wait_until;
+use super::servers::{Options, RedisServer};
 use super::site;
 
 /// PHP's end: `side()` asks Redis, `tell()` and `await()` meet the test or
@@ -44,6 +48,14 @@ pub const SIDE: &str = r#"
     ob_start();
 "#;
 
+/// The session that most tests are about.
+pub const SID: &str = "visitor";
+pub const START: &str = "session_id('visitor'); session_start();";
+
+pub fn server() -> RedisServer {
+    RedisServer::start(Options::default())
+}
+
 /// PHP on the command line with locking on, whose scripts may begin with `SIDE`.
 /// A lock is waited for up to 20 seconds.
 pub fn php(server: &RedisServer, save_path: &str) -> Php {
@@ -67,6 +79,44 @@ pub fn with_processes(mut php: Php) -> Php {
         }
     }
     php
+}
+
+/// Runs code after the side channel's.
+pub fn run(php: &Php, code: &str) -> Output {
+    php.run(&format!("{SIDE} {code}"))
+}
+
+pub fn spawn(php: &Php, code: &str) -> Running {
+    php.spawn(&format!("{SIDE} {code}"))
+}
+
+/// A PHP that holds the session until `go`, having counted one up.
+pub fn hold(server: &RedisServer, php: &Php) -> Running {
+    let holder = spawn(php, &format!("{START} count_up(); tell('held'); await('go');"));
+    wait_for(server, "held");
+    holder
+}
+
+/// A holder, and a waiter with `code` that has begun to wait.
+pub fn contend(server: &RedisServer, php: &Php, code: &str) -> (Running, Running) {
+    let holder = hold(server, &direct(server));
+    let waiter = spawn(php, code);
+    wait_until("it waits", || waiting(server) == 1);
+    (holder, waiter)
+}
+
+#[track_caller]
+pub fn assert_quiet(output: &Output) {
+    assert!(!output.stdout.contains("Warning: "), "{output:?}");
+}
+
+/// The write found the lock gone, and said so.
+#[track_caller]
+pub fn assert_refused(output: &str) {
+    let warnings = site::warnings(output);
+    let has = |text: &str| warnings.iter().any(|warning| warning.contains(text));
+    assert!(has("Session lock expired"), "{output}");
+    assert!(has("Unable to write session: session lock not held"), "{output}");
 }
 
 /// The test's end of the side channel.

@@ -6,6 +6,8 @@
 //!   `resp`: where commands and replies end in a byte stream
 //! - `php`: PHP's command line with this extension; `fpm`: php-fpm with it;
 //!   `fastcgi`: the client that talks to php-fpm; `site`: one worker, visit by visit
+//! - `cluster`, `sentinel`: several servers whose roles change; `scripted`: a server
+//!   that lies; `load`: workers that count, and notice what is lost
 //!
 //! Everything listens on loopback alone and stops what it started on Drop. So
 //! keep these values in the test, not in a `static`: statics are never dropped.
@@ -21,11 +23,16 @@
 )]
 
 pub mod certs;
+pub mod cluster;
 pub mod fastcgi;
 pub mod fpm;
+pub mod load;
+pub mod locking;
 pub mod php;
 pub mod process;
 pub mod proxy;
 pub mod resp;
+pub mod scripted;
+pub mod sentinel;
 pub mod servers;
 pub mod site;

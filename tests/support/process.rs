@@ -34,6 +34,19 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// A free loopback port for a server that goes away and comes back: below those
+/// that the kernel gives to outgoing connections, so that none takes it.
+pub fn server_port() -> u16 {
+    loop {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes).unwrap();
+        let port = 10_000 + u16::from_ne_bytes(bytes) % 22_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// A child process that is killed and reaped on Drop.
 pub struct Process(Child);
 

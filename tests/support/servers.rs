@@ -3,7 +3,8 @@
 //! `REDIS_SERVER` names another binary, such as `valkey-server`.
 
 use super::certs::Certs;
-use super::process::{Process, free_port, poll};
+use super::process::{Process, poll, server_port, wait_until};
+use nix::sys::signal::Signal;
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -23,8 +24,23 @@ pub struct Options {
     pub users: Vec<String>,
     /// Listen for TLS on a second port as well.
     pub tls: Option<ClientCert>,
+    /// Certificates that several servers share. Defaults to own ones.
+    pub certs: Option<Certs>,
+    /// Defaults to a server on its own.
+    pub mode: Mode,
     /// More lines for redis.conf; they come last, so they win.
     pub config: Vec<String>,
+}
+
+/// What a server is started as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    #[default]
+    Server,
+    /// A node of a cluster, not yet in one; its bus has a port of its own.
+    ClusterNode,
+    /// A sentinel; what it watches stands in `config`.
+    Sentinel,
 }
 
 /// Whether a TLS client must show a certificate.
@@ -37,25 +53,33 @@ pub enum ClientCert {
 pub struct RedisServer {
     process: Process,
     options: Options,
-    port: u16,
-    tls_port: u16,
+    ports: Ports,
     certs: Option<Certs>,
+    up: bool,
     dir: TempDir,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    plain: u16,
+    tls: u16,
+    bus: u16,
 }
 
 impl RedisServer {
     /// Returns once the server answers; panics with the server's log if it never does.
     pub fn start(options: Options) -> Self {
         let dir = TempDir::with_prefix("redis-").unwrap();
-        let certs = options.tls.map(|_| Certs::create(dir.path()));
+        let own = || Certs::create(dir.path());
+        let certs = options.tls.map(|_| options.certs.clone().unwrap_or_else(own));
         let mut log = String::new();
         for _ in 0..PORT_ATTEMPTS {
-            let (port, tls_port) = (free_port(), free_port());
-            let config = config(&options, dir.path(), port, tls_port, certs.as_ref());
+            let ports = Ports { plain: server_port(), tls: server_port(), bus: server_port() };
+            let config = config(&options, dir.path(), ports, certs.as_ref());
             fs::write(dir.path().join("redis.conf"), config).unwrap();
-            match launch(dir.path()) {
+            match launch(dir.path(), options.mode) {
                 Ok(process) => {
-                    return Self { process, options, port, tls_port, certs, dir };
+                    return Self { process, options, ports, certs, up: true, dir };
                 }
                 Err(reason) => log = reason,
             }
@@ -64,17 +88,22 @@ impl RedisServer {
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.plain
+    }
+
+    /// The port of a cluster node's bus.
+    pub fn bus_port(&self) -> u16 {
+        self.ports.bus
     }
 
     /// `127.0.0.1:port`
     pub fn addr(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port())
     }
 
     pub fn tls_port(&self) -> u16 {
         self.certs();
-        self.tls_port
+        self.ports.tls
     }
 
     /// The unix socket that every server here has.
@@ -89,7 +118,12 @@ impl RedisServer {
     /// A connection as the default user, over the unix socket: a proxy or a
     /// test that counts TCP connections does not see it.
     pub fn client(&self) -> redis::Connection {
-        connect(&self.socket(), self.options.requirepass.as_deref()).unwrap()
+        self.try_client().unwrap()
+    }
+
+    /// The same where the server may be going away.
+    pub fn try_client(&self) -> redis::RedisResult<redis::Connection> {
+        connect(&self.socket(), self.options.requirepass.as_deref())
     }
 
     /// All keys, sorted.
@@ -102,22 +136,40 @@ impl RedisServer {
     /// Stops the server's execution: it accepts connections and answers nobody.
     pub fn pause(&mut self) {
         self.process.pause();
+        self.up = false;
     }
 
     pub fn resume(&mut self) {
         self.process.resume();
+        self.up = true;
     }
 
     /// Kills the server as `kill -9` does; its port then refuses connections.
     pub fn kill(&mut self) {
         self.process.kill();
+        self.up = false;
+    }
+
+    /// Asks the server to end, as an operator does, and waits until it has.
+    pub fn shut_down(&mut self) {
+        self.process.signal(Signal::SIGTERM);
+        self.up = false;
+        wait_until("the server has ended", || self.process.exited().is_some());
+    }
+
+    /// Whether it runs, as far as this test has to do with that.
+    pub fn is_up(&self) -> bool {
+        self.up
     }
 
     /// Starts again on the same ports, empty, whether or not it was killed before.
     pub fn restart(&mut self) {
         self.kill();
-        match launch(self.dir.path()) {
-            Ok(process) => self.process = process,
+        match launch(self.dir.path(), self.options.mode) {
+            Ok(process) => {
+                self.process = process;
+                self.up = true;
+            }
             Err(log) => panic!("redis-server does not start again:\n{log}"),
         }
     }
@@ -127,16 +179,10 @@ impl RedisServer {
     }
 }
 
-fn config(
-    options: &Options,
-    dir: &Path,
-    port: u16,
-    tls_port: u16,
-    certs: Option<&Certs>,
-) -> String {
+fn config(options: &Options, dir: &Path, ports: Ports, certs: Option<&Certs>) -> String {
     let mut lines = vec![
         "bind 127.0.0.1".into(),
-        format!("port {port}"),
+        format!("port {}", ports.plain),
         format!("dir {}", dir.display()),
         format!("unixsocket {}", socket(dir).display()),
         "save \"\"".into(),
@@ -152,24 +198,29 @@ fn config(
             ClientCert::Optional => "optional",
             ClientCert::Required => "yes",
         };
-        lines.push(format!("tls-port {tls_port}"));
+        lines.push(format!("tls-port {}", ports.tls));
         lines.push(format!("tls-ca-cert-file {}", certs.ca.display()));
         lines.push(format!("tls-cert-file {}", certs.server.display()));
         lines.push(format!("tls-key-file {}", certs.server_key.display()));
         lines.push(format!("tls-auth-clients {auth_clients}"));
+    }
+    if options.mode == Mode::ClusterNode {
+        lines.push("cluster-enabled yes".into());
+        lines.push(format!("cluster-port {}", ports.bus));
     }
     lines.extend(options.config.iter().cloned());
     lines.join("\n") + "\n"
 }
 
 /// Starts the server and waits for it; the error is its log.
-fn launch(dir: &Path) -> Result<Process, String> {
+fn launch(dir: &Path, mode: Mode) -> Result<Process, String> {
     let _ = fs::remove_file(socket(dir)); // left behind by a killed server
     let log_file = File::create(dir.join("log")).unwrap();
     let binary = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
     let mut process = Process::spawn(
         Command::new(binary)
             .arg(dir.join("redis.conf"))
+            .args((mode == Mode::Sentinel).then_some("--sentinel"))
             .stdout(log_file.try_clone().unwrap())
             .stderr(log_file),
     );

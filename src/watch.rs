@@ -1,0 +1,146 @@
+//! Hears from the sentinels when a primary changes.
+//!
+//! A primary that is replaced as planned goes on taking writes for seconds,
+//! and they are lost: nothing fails, so nobody would ask. So each process
+//! listens to the sentinels, and looks, before it uses a kept connection,
+//! whether they have said something. Looking costs a system call each, and no
+//! round trip.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::{RedisResult, Value};
+
+use crate::connection::Connection;
+use crate::connections::Endpoint;
+use crate::process::Process;
+use crate::resp::pack;
+use crate::save_path::Address;
+use crate::sentinel::{primary_address, question};
+
+/// Published when a replica is about to be promoted, when it was, and when
+/// the sentinels have agreed on it.
+const CHANNELS: [&str; 3] = [CHANGING, "+promoted-slave", "+switch-master"];
+const CHANGING: &str = "+failover-state-send-slaveof-noone";
+/// Pause before a sentinel that could not be listened to is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What a sentinel has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// The primary may be another one: ask.
+    Changed,
+    /// Another one is being made the primary: writes to this one are lost.
+    Changing,
+}
+
+/// Where the sentinels of a service are listened to.
+pub struct Watch {
+    service: String,
+    posts: Mutex<Vec<Post>>,
+}
+
+struct Post {
+    sentinel: Arc<Endpoint>,
+    connection: Option<Connection>,
+    /// The primary it named when we began to listen.
+    named: Option<Address>,
+    /// When to try again, where there is no connection.
+    due: Option<Instant>,
+}
+
+impl Watch {
+    /// Listens to nobody yet: see [`Watch::set_up`].
+    pub fn new(service: &str, sentinels: &[Arc<Endpoint>]) -> Self {
+        let post = |sentinel: &Arc<Endpoint>| Post {
+            sentinel: sentinel.clone(),
+            connection: None,
+            named: None,
+            due: None,
+        };
+        let posts = sentinels.iter().map(post).collect();
+        Self { service: service.to_owned(), posts: Mutex::new(posts) }
+    }
+
+    /// What was said since the last time, and which sentinel said it.
+    /// `primary` is the one that is believed in.
+    pub fn news(&self, primary: &Address) -> Option<(usize, News)> {
+        let mut news = None;
+        for (index, post) in self.posts().iter_mut().enumerate() {
+            if post.named.take().is_some_and(|named| named != *primary) {
+                news = Some((index, News::Changed));
+            }
+            let Some(text) = post.connection.as_mut().and_then(Connection::news) else { continue };
+            if text.is_empty() {
+                // Whoever went away may have said something before.
+                post.connection = None;
+                news = news.or(Some((index, News::Changed)));
+                continue;
+            }
+            let text = String::from_utf8_lossy(&text);
+            if text.contains(&self.service) {
+                let said = if text.contains(CHANGING) { News::Changing } else { News::Changed };
+                news = Some((index, said));
+            }
+        }
+        news
+    }
+
+    /// Listens to those that are not listened to yet. The helper thread does
+    /// it: no request waits for a sentinel that does not answer.
+    pub fn set_up(self: &Arc<Self>, process: &Process) {
+        let now = Instant::now();
+        let mut due = false;
+        for post in self.posts().iter_mut() {
+            if post.connection.is_none() && post.due.is_none_or(|due| due <= now) {
+                post.due = Some(now + RETRY);
+                due = true;
+            }
+        }
+        if due {
+            let watch = Arc::downgrade(self);
+            process.helper().execute(move || {
+                if let Some(watch) = watch.upgrade() {
+                    watch.connect();
+                }
+            });
+        }
+    }
+
+    fn connect(&self) {
+        let silent: Vec<_> = {
+            let posts = self.posts();
+            let silent = posts.iter().enumerate().filter(|(_, post)| post.connection.is_none());
+            silent.map(|(index, post)| (index, post.sentinel.clone())).collect()
+        };
+        for (index, sentinel) in silent {
+            let Ok(mut connection) = sentinel.open() else { continue };
+            let Ok(named) = self.subscribe(&mut connection, &sentinel) else { continue };
+            if let Some(post) = self.posts().get_mut(index) {
+                post.connection = Some(connection);
+                post.named = named;
+            }
+        }
+    }
+
+    /// Subscribes, and asks for the primary in the same flight, so that no
+    /// change falls between. Confirmations come out of band, as all messages
+    /// do in the third version of the protocol; without it this fails.
+    fn subscribe(
+        &self,
+        connection: &mut Connection,
+        sentinel: &Endpoint,
+    ) -> RedisResult<Option<Address>> {
+        let mut packed = Vec::new();
+        let mut subscribe: Vec<&[u8]> = vec![b"SUBSCRIBE"];
+        subscribe.extend(CHANNELS.map(str::as_bytes));
+        pack(&mut packed, &subscribe);
+        pack(&mut packed, &question(&self.service));
+        let answer = connection.exchange(&packed, 1, sentinel.host().read_timeout)?.pop();
+        primary_address(answer.unwrap_or(Value::Nil))
+    }
+
+    fn posts(&self) -> MutexGuard<'_, Vec<Post>> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

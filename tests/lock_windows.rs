@@ -1,0 +1,360 @@
+//! The windows between the steps to a lock, one by one: whoever dies, gives up
+//! or finds the session gone there leaves nobody asleep beside a free lock.
+// Tests stop at the first surprise, in their helper functions too.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis_session::error::Error;
+use redis_session::key::Keys;
+use redis_session::lock::Token;
+use redis_session::queue::{Outcome, Progress};
+use redis_session::scripts::{CLAIM_WINDOW, Scripts, Standing, Turn, Wanted};
+use support::locking::scene::{
+    LEASE, SECOND, SID, Scene, handler, joining, policy, received, target, ttl, wait_at,
+};
+use support::process::{poll, wait_until};
+use support::proxy::{Fault, RecordingProxy};
+
+/// After how long at most a waiter asks how things are.
+const LOOKS_AGAIN: Duration = Duration::from_secs(5);
+/// For what takes no time: only so long that a busy machine can do it.
+const MARGIN: Duration = Duration::from_secs(2);
+
+// ----------------------------------------------------- a baton on its way
+
+#[test]
+fn a_waiter_that_dies_with_the_baton_delays_the_next_until_that_looks_again() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    scene.join(Wanted::Any, joining());
+    let mut first = scene.block();
+    thread::scope(|scope| {
+        let second = scope.spawn(|| scene.wait(Wanted::Any, 20 * SECOND));
+        wait_until("both are blocked", || scene.blocked() == 2);
+        scene.release(&holder);
+        let handed = Instant::now();
+        assert!(received(&mut first).is_some());
+        drop(first);
+        let (outcome, _) = second.join().unwrap();
+        assert!(matches!(outcome, Ok(Outcome::Ours(_))), "{outcome:?}");
+        let took = handed.elapsed();
+        assert!(took < LOOKS_AGAIN + MARGIN, "the next one slept for {took:?}");
+    });
+}
+
+#[test]
+fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    scene.join(Wanted::Any, joining());
+    let mut first = scene.block();
+    scene.join(Wanted::Any, joining());
+    let mut second = scene.block();
+    scene.release(&holder);
+    let baton = received(&mut first).unwrap();
+    let lives = |ms: u32| {
+        let mut command = redis::cmd("PEXPIRE");
+        command.arg(scene.keys().lock).arg(ms).exec(&mut scene.server.client()).unwrap();
+    };
+    lives(60_000);
+    scene.join(Wanted::Any, joining());
+    assert_eq!(scene.blocked(), 1, "the first may yet claim it");
+    lives(240); // it has had half of its time
+    scene.join(Wanted::Any, joining());
+    lives(60_000);
+    assert_eq!(received(&mut second).unwrap(), baton, "the same: whoever is first has it");
+    let claim = |token| scene.run(|s, keys| s.claim(keys, token, LEASE, None, Wanted::Any, &baton));
+    let tokens = [(); 2].map(|()| Token::new("").unwrap());
+    let turns = tokens.each_ref().map(claim);
+    assert!(matches!(turns, [Turn::Ours(None), Turn::Busy { .. }]), "{turns:?}");
+    assert_eq!(scene.counted(), Some(3), "the one that has it is a waiter no more");
+}
+
+#[test]
+fn a_waiter_that_gives_up_with_the_baton_offers_it_to_the_next_at_once() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    let mut first = scene.queue(Wanted::Any);
+    let step = first.step(&scene.target, &policy(10 * SECOND));
+    assert!(matches!(step, Ok(Progress::Waiting)));
+    thread::scope(|scope| {
+        let second = scope.spawn(|| scene.wait(Wanted::Any, 20 * SECOND));
+        wait_until("both are blocked", || scene.blocked() == 2);
+        scene.release(&holder);
+        wait_until("the first has the baton", || scene.blocked() == 1);
+        let left = Instant::now();
+        first.leave(&scene.target);
+        let (outcome, _) = second.join().unwrap();
+        assert!(matches!(outcome, Ok(Outcome::Ours(_))), "{outcome:?}");
+        let took = left.elapsed();
+        assert!(took < CLAIM_WINDOW + MARGIN, "the next one slept for {took:?}");
+    });
+    assert_eq!(scene.counted(), None);
+}
+
+#[test]
+fn a_baton_is_offered_to_nobody_where_nobody_waits() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    scene.join(Wanted::Any, joining());
+    let mut only = scene.block();
+    scene.release(&holder);
+    assert!(received(&mut only).is_some());
+    scene.run(|s, keys| s.leave(keys));
+    assert_eq!(scene.server.keys(), [String::from_utf8(scene.keys().lock).unwrap()]);
+    assert!(poll(CLAIM_WINDOW + MARGIN, || scene.server.keys().is_empty()));
+}
+
+// -------------------------------------------------------- who is counted
+
+#[test]
+fn a_waiter_that_gives_up_does_not_uncount_one_that_came_after_it() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    // Its wait ends with its patience, so it says so a round trip later.
+    let patience = Duration::from_millis(200);
+    let joined = Instant::now();
+    scene.join(Wanted::Any, Standing::Joining { patience, most: 0 });
+    thread::sleep((patience + Duration::from_millis(20)).saturating_sub(joined.elapsed()));
+    scene.join(Wanted::Any, joining());
+    let mut second = scene.block();
+    scene.run(|s, keys| s.leave(keys));
+    scene.release(&holder);
+    assert!(received(&mut second).is_some(), "the lock is free, and the second sleeps");
+}
+
+#[test]
+fn a_count_outlives_the_patience_by_a_second() {
+    let scene = Scene::new();
+    let _holder = scene.hold();
+    scene.join(Wanted::Any, Standing::Joining { patience: 4 * SECOND, most: 0 });
+    let left: i64 =
+        redis::cmd("PTTL").arg(scene.keys().waiters).query(&mut scene.server.client()).unwrap();
+    assert!((4001..=5000).contains(&left), "{left} ms");
+}
+
+#[test]
+fn a_new_id_that_is_locked_already_does_not_uncount_a_waiter() {
+    let scene = Scene::new();
+    let _holder = scene.hold();
+    scene.join(Wanted::Any, joining());
+    let (outcome, _) = scene.wait(Wanted::Unused, SECOND);
+    assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
+    assert_eq!(scene.counted(), Some(1));
+}
+
+#[test]
+fn a_waiter_that_asks_again_for_a_session_that_was_destroyed_is_not_counted_any_more() {
+    let scene = Scene::new();
+    scene.store("x|i:1;");
+    let holder = scene.hold();
+    scene.join(Wanted::Known, joining());
+    scene.run(|s, keys| s.destroy(keys, &holder));
+    let (_, turn) = scene.acquire(Wanted::Known, Standing::Inside);
+    assert_eq!(turn, Turn::Unwanted);
+    assert_eq!(scene.counted(), None);
+}
+
+#[test]
+fn one_that_is_told_to_wait_no_more_than_so_many_is_refused_at_once() {
+    let scene = Scene::new();
+    let _holder = scene.hold();
+    let standing = Standing::Joining { patience: 60 * SECOND, most: 2 };
+    scene.join(Wanted::Any, standing);
+    scene.join(Wanted::Any, standing);
+    let (_, turn) = scene.acquire(Wanted::Any, standing);
+    assert!(matches!(turn, Turn::Crowded(_)), "{turn:?}");
+    assert_eq!(scene.counted(), Some(2));
+}
+
+#[test]
+fn a_waiter_gives_up_when_its_patience_is_at_its_end_and_leaves_nothing() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    let (outcome, took) = scene.wait(Wanted::Any, SECOND / 2);
+    assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
+    assert!(took >= SECOND / 2 && took < SECOND / 2 + MARGIN, "{took:?}");
+    assert_eq!(scene.counted(), None);
+    scene.release(&holder);
+    assert!(scene.server.keys().is_empty());
+}
+
+// --------------------------------------- a session destroyed during the wait
+
+#[test]
+fn a_session_destroyed_during_the_wait_for_it_is_not_known_any_more() {
+    let scene = Scene::new();
+    scene.store("x|i:1;");
+    let holder = scene.hold();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| scene.wait(Wanted::Known, 10 * SECOND));
+        wait_until("it is blocked", || scene.blocked() == 1);
+        scene.run(|s, keys| s.destroy(keys, &holder));
+        let (outcome, _) = waiter.join().unwrap();
+        assert!(matches!(outcome, Ok(Outcome::Unwanted)), "{outcome:?}");
+    });
+    assert_eq!(scene.server.keys(), [""; 0]);
+}
+
+/// Two who want the session known wait for it, and then one who takes any. The
+/// two are given the baton in turn, and find the session destroyed.
+fn finds_it_destroyed(scene: &Scene, shows: impl Fn(&mut Scripts<'_>, &Keys, &[u8]) -> Turn) {
+    scene.store("x|i:1;");
+    let holder = scene.hold();
+    let mut waits: Vec<_> = [Wanted::Known, Wanted::Known, Wanted::Any]
+        .map(|wanted| {
+            scene.join(wanted, joining());
+            scene.block()
+        })
+        .into();
+    scene.run(|s, keys| s.destroy(keys, &holder));
+    for (waiting, wait) in [(2, 0), (1, 1)] {
+        let baton = received(waits.get_mut(wait).unwrap()).unwrap();
+        let turn = scene.run(|s, keys| Ok(shows(s, keys, &baton)));
+        assert_eq!(turn, Turn::Unwanted);
+        assert_eq!(scene.counted(), Some(waiting), "the others wait still");
+    }
+    let baton = received(waits.last_mut().unwrap()).unwrap();
+    let token = Token::new("").unwrap();
+    let turn = scene.run(|s, keys| s.claim(keys, &token, LEASE, None, Wanted::Any, &baton));
+    assert_eq!(turn, Turn::Ours(None));
+    assert_eq!(scene.counted(), None);
+}
+
+#[test]
+fn a_writer_that_finds_the_session_destroyed_passes_the_baton_on() {
+    let token = Token::new("").unwrap();
+    finds_it_destroyed(&Scene::new(), |s, keys, baton| {
+        s.claim(keys, &token, LEASE, None, Wanted::Known, baton).unwrap()
+    });
+}
+
+#[test]
+fn a_reader_that_finds_the_session_destroyed_passes_the_baton_on() {
+    finds_it_destroyed(&Scene::new(), |s, keys, baton| {
+        s.peek(keys, None, Wanted::Known, Standing::Inside, baton).unwrap()
+    });
+}
+
+#[test]
+fn an_interrupted_wait_for_a_known_session_keeps_its_id_and_makes_no_session() {
+    let scene = Scene::new();
+    scene.store("x|i:1;");
+    let holder = scene.hold();
+    let mut handler = handler(&scene.server.addr(), 10 * SECOND);
+    let known = handler.validate(SID.as_bytes());
+    assert!(matches!(known, Ok(Progress::Waiting)), "{known:?}");
+    assert_eq!(scene.counted(), Some(1));
+    assert!(handler.interrupt_validation().unwrap(), "PHP would make another id");
+    assert_eq!(scene.counted(), None);
+    let read = handler.read(SID.as_bytes(), ttl());
+    assert!(matches!(read, Err(Error::Interrupted)), "{read:?}");
+    handler.close().unwrap();
+    scene.release(&holder);
+    assert_eq!(scene.server.keys(), [String::from_utf8(scene.keys().session).unwrap()]);
+}
+
+// --------------------------------------------------- holders and servers
+
+#[test]
+fn a_wait_ends_when_the_server_has_gone_silent() {
+    let scene = Scene::new();
+    let proxy = RecordingProxy::start(scene.server.addr());
+    let _holder = scene.hold();
+    for patience in [3 * SECOND, 60 * SECOND] {
+        proxy.clear_fault();
+        let silent = target(&format!("{}?timeout=1&read_timeout=1", proxy.addr()));
+        let mut queue = scene.queue(Wanted::Any);
+        let begun = Instant::now();
+        assert!(matches!(queue.step(&silent, &policy(patience)), Ok(Progress::Waiting)));
+        proxy.set_fault(Fault::Stall);
+        let (outcome, _) = wait_at(&silent, &mut queue, patience);
+        assert!(matches!(outcome, Err(Error::Exchange { .. })), "{outcome:?}");
+        let took = begun.elapsed();
+        let limit = LOOKS_AGAIN.min(patience) + SECOND;
+        assert!(took >= limit - SECOND / 10 && took < limit + MARGIN, "{took:?}");
+    }
+}
+
+#[test]
+fn a_lock_that_nobody_hands_over_is_looked_at_again_after_each_wait_time() {
+    let scene = Scene::new();
+    let keys = scene.keys();
+    let mut client = scene.server.client();
+    let mut delays = Vec::new();
+    for _ in 0..9 {
+        let lock = [keys.lock.as_slice(), b"another-host|1"];
+        redis::cmd("SET").arg(&lock).arg("PX").arg(60_000).exec(&mut client).unwrap();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let (outcome, _) = scene.wait(Wanted::Any, 10 * SECOND);
+                (outcome, Instant::now())
+            });
+            wait_until("it waits", || scene.counted() == Some(1));
+            redis::cmd("DEL").arg(&keys.lock).exec(&mut client).unwrap();
+            let released = Instant::now();
+            let (outcome, noticed) = waiter.join().unwrap();
+            assert!(matches!(outcome, Ok(Outcome::Ours(_))), "{outcome:?}");
+            delays.push(noticed.saturating_duration_since(released));
+        });
+        redis::cmd("DEL").arg(&keys.lock).exec(&mut client).unwrap();
+    }
+    delays.sort_unstable();
+    println!("noticed after {delays:?}");
+    assert!(delays.get(4).unwrap() < &Duration::from_millis(100), "{delays:?}");
+    assert_eq!(scene.counted(), None);
+}
+
+#[test]
+fn while_another_client_holds_the_lock_a_waiter_asks_once_in_each_wait_time() {
+    let scene = Scene::new();
+    let proxy = RecordingProxy::start(scene.server.addr());
+    let lock = scene.keys().lock;
+    let set = redis::cmd("SET").arg(&lock).arg("another-host|1").arg("PX").arg(60_000).clone();
+    set.exec(&mut scene.server.client()).unwrap();
+    let target = target(&proxy.addr());
+    // Connected, and the server knows the script.
+    let (outcome, _) = wait_at(&target, &mut scene.queue(Wanted::Any), SECOND / 10);
+    assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
+    proxy.reset();
+    let (outcome, took) = wait_at(&target, &mut scene.queue(Wanted::Any), SECOND);
+    assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
+    let names = proxy.command_names();
+    assert!(!names.iter().any(|name| name == "BLPOP"), "nobody will hand it over");
+    let asked = proxy.flights() - 1; // and said that it leaves
+    let most = usize::try_from(took.as_millis()).unwrap() / 20 + 1;
+    assert!((2..=most).contains(&asked), "{asked} times in {took:?}");
+}
+
+#[test]
+fn a_lock_asked_for_twice_with_one_token_is_given_twice() {
+    let scene = Scene::new();
+    let token = scene.hold();
+    let again = scene.run(|s, keys| s.acquire(keys, &token, LEASE, None, Wanted::Any, joining()));
+    assert!(matches!(again, Turn::Ours(_)), "the answer to the first may have been lost");
+    assert_eq!(scene.counted(), None);
+}
+
+#[test]
+fn a_waiter_that_claims_too_late_stays_in_the_queue_and_is_served_in_turn() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    scene.join(Wanted::Any, joining());
+    let mut wait = scene.block();
+    scene.release(&holder);
+    let baton = received(&mut wait).unwrap();
+    let lock = String::from_utf8(scene.keys().lock).unwrap();
+    wait_until("the window has passed", || !scene.server.keys().contains(&lock));
+    let next = scene.hold();
+    let token = Token::new("").unwrap();
+    let turn = scene.run(|s, keys| s.claim(keys, &token, LEASE, None, Wanted::Any, &baton));
+    assert!(matches!(turn, Turn::Busy { .. }), "{turn:?}");
+    assert_eq!(scene.counted(), Some(1));
+    let mut wait = scene.block();
+    scene.release(&next);
+    assert!(received(&mut wait).is_some());
+}

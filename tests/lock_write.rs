@@ -1,0 +1,362 @@
+//! What is stored under a lock: only by its holder, and once; and what becomes
+//! of a large session on its way there.
+// Tests stop at the first surprise, in their helper functions too.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io;
+use std::time::Duration;
+
+use redis::{RedisResult, Value};
+use redis_session::error::Error;
+use redis_session::handler::Handler;
+use redis_session::link::{Confirmed, Link};
+use redis_session::lock::Token;
+use redis_session::queue::Progress;
+use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::topology::{Access, Target};
+use support::locking::scene::{LEASE, SECOND, SID, Scene, handler, joining, received, target, ttl};
+use support::process::wait_until;
+use support::proxy::{Fault, RecordingProxy};
+
+/// Sizes that pass through the script, and those that are staged beside it.
+const SMALL: [usize; 2] = [0, 2047];
+const STAGED: [usize; 3] = [2048, 2049, 300_000];
+
+fn data(size: usize) -> Vec<u8> {
+    b"\x00\r\n\xffabc".iter().copied().cycle().take(size).collect()
+}
+
+/// What PHP's write does, without PHP.
+fn write(scene: &Scene, token: &Token, repeat: bool, data: &[u8]) -> Kept {
+    scene.run(|s, keys| s.write(keys, token, ttl(), false, repeat, data))
+}
+
+fn name(key: Vec<u8>) -> String {
+    String::from_utf8(key).unwrap()
+}
+
+/// All keys but those that belong there.
+fn left_over(scene: &Scene) -> Vec<String> {
+    let keys = scene.keys();
+    let expected = [keys.session, keys.lock, keys.waiters].map(name);
+    scene.server.keys().into_iter().filter(|key| !expected.contains(key)).collect()
+}
+
+fn ask<T: redis::FromRedisValue>(scene: &Scene, command: &[&[u8]]) -> T {
+    let mut request = redis::Cmd::new();
+    command.iter().for_each(|word| {
+        request.arg(word);
+    });
+    request.query(&mut scene.server.client()).unwrap()
+}
+
+/// Takes the lock away, as its lease does when it ends.
+fn expire(scene: &Scene) {
+    let _: i64 = ask(scene, &[b"DEL", &scene.keys().lock]);
+}
+
+// ------------------------------------------------------------ who may write
+
+#[test]
+fn only_the_holder_writes_and_nothing_is_left_of_the_attempt_of_another() {
+    for size in SMALL.into_iter().chain(STAGED) {
+        let scene = Scene::new();
+        let token = scene.hold();
+        assert_eq!(write(&scene, &token, false, &data(size)), Kept::Done);
+        assert_eq!(scene.stored().unwrap(), data(size), "{size}");
+        let lives: i64 = ask(&scene, &[b"TTL", &scene.keys().session]);
+        assert!((1430..=1440).contains(&lives), "{size}: {lives} s");
+        assert_eq!(scene.server.keys(), [name(scene.keys().session)], "{size}");
+
+        let late = scene.hold();
+        expire(&scene);
+        assert_eq!(write(&scene, &late, false, b"late"), Kept::Lost);
+        assert_eq!(write(&scene, &late, false, &data(size + 5000)), Kept::Lost);
+        let next = scene.hold();
+        assert_eq!(write(&scene, &late, true, &data(size + 5000)), Kept::Lost);
+        assert_eq!(scene.stored().unwrap(), data(size), "{size}");
+        assert_eq!(left_over(&scene), [""; 0], "{size}");
+        scene.release(&next);
+    }
+}
+
+#[test]
+fn a_write_repeated_after_its_answer_was_lost_is_done_once_and_told_so() {
+    for size in SMALL.into_iter().chain(STAGED) {
+        let scene = Scene::new();
+        let token = scene.hold();
+        let data = data(size);
+        assert_eq!(write(&scene, &token, false, &data), Kept::Done);
+        assert_eq!(write(&scene, &token, true, &data), Kept::Done, "{size}");
+        assert_eq!(write(&scene, &token, false, &data), Kept::Lost, "{size}");
+        scene.store("another's");
+        assert_eq!(write(&scene, &token, true, &data), Kept::Lost, "another has written since");
+        let _: i64 = ask(&scene, &[b"DEL", &scene.keys().session]);
+        assert_eq!(write(&scene, &token, true, &data), Kept::Lost, "another has removed it since");
+        assert_eq!(scene.server.keys(), [""; 0], "{size}");
+    }
+}
+
+#[test]
+fn a_lock_that_is_kept_can_be_written_with_again() {
+    let scene = Scene::new();
+    let token = scene.hold();
+    for size in STAGED.into_iter().chain(SMALL).chain(STAGED) {
+        let kept = scene.run(|s, keys| s.write(keys, &token, ttl(), true, false, &data(size)));
+        assert_eq!(kept, Kept::Done);
+        assert_eq!(scene.stored().unwrap(), data(size));
+        assert_eq!(left_over(&scene), [""; 0]);
+    }
+    scene.release(&token);
+}
+
+#[test]
+fn a_lock_is_renewed_only_while_it_is_held() {
+    let scene = Scene::new();
+    let token = scene.hold();
+    let renew = || scene.run(|s, keys| s.renew(keys, &token, 2 * LEASE));
+    let left = || -> i64 { ask(&scene, &[b"PTTL", &scene.keys().lock]) };
+    assert!(left() <= 60_000);
+    assert_eq!(renew(), Kept::Done);
+    assert!(left() > 60_000);
+    scene.release(&token);
+    assert_eq!(renew(), Kept::Lost);
+    assert!(scene.server.keys().is_empty());
+}
+
+// ------------------------------------------------- on the way to the server
+
+/// Runs an exchange through a proxy; the fault strikes on the connection that
+/// an earlier exchange has made.
+struct Way {
+    proxy: RecordingProxy,
+    target: std::sync::Arc<Target>,
+}
+
+impl Way {
+    fn to(scene: &Scene) -> Self {
+        let proxy = RecordingProxy::start(scene.server.addr());
+        let target = target(&format!("{}?read_timeout=2", proxy.addr()));
+        let way = Self { proxy, target };
+        let keys = scene.keys();
+        let _ = way.run(scene, |link| Scripts(link).release(&keys, &Token::new("").unwrap()));
+        way.proxy.reset();
+        way
+    }
+
+    fn run<T>(
+        &self,
+        scene: &Scene,
+        exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
+    ) -> Result<T, Error> {
+        self.target.run(&scene.place(), Access::Primary, Duration::ZERO, exchange)
+    }
+
+    fn names(&self) -> String {
+        self.proxy.command_names().join(" ")
+    }
+}
+
+/// A request that has read the session, up to its write.
+fn reader(way: &Way) -> Handler {
+    let mut handler = handler(&way.proxy.addr(), SECOND);
+    let read = handler.read(SID.as_bytes(), ttl());
+    assert!(matches!(read, Ok(Progress::Done(()))), "{read:?}");
+    handler
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_with_the_connection_is_repeated_and_was_done_once() {
+    for (size, passes, stores, sent) in [
+        (100, 1, "setex", "EVALSHA HELLO EVALSHA"),
+        // All of SETEX's answer, and the first byte of the script's.
+        (100_000, b"+OK\r\n1".len(), "rename", "SETEX EVALSHA HELLO SETEX EVALSHA"),
+    ] {
+        let scene = Scene::new();
+        assert_eq!(write(&scene, &scene.hold(), false, &data(size + 1)), Kept::Done);
+        let way = Way::to(&scene);
+        let mut handler = reader(&way);
+        let _: () = ask(&scene, &[b"CONFIG", b"RESETSTAT"]);
+        way.proxy.reset();
+        way.proxy.set_fault_once(Fault::CutAfterReplyBytes(passes));
+        handler.write(SID.as_bytes(), &data(size), ttl()).unwrap();
+        assert_eq!(way.names(), sent);
+        let stats: String = ask(&scene, &[b"INFO", b"commandstats"]);
+        assert!(stats.contains(&format!("cmdstat_{stores}:calls=1,")), "{size}: {stats}");
+        assert!(handler.warnings.is_empty(), "{:?}", handler.warnings);
+        handler.close().unwrap();
+        assert_eq!(scene.stored().unwrap(), data(size));
+        assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
+    }
+}
+
+#[test]
+fn a_staged_write_of_which_the_script_never_arrived_is_repeated_and_leaves_nothing() {
+    let scene = Scene::new();
+    let way = Way::to(&scene);
+    let mut handler = reader(&way);
+    way.proxy.set_fault_once(Fault::CutAfterRequestBytes(100_000 + 200));
+    handler.write(SID.as_bytes(), &data(100_000), ttl()).unwrap();
+    handler.close().unwrap();
+    assert_eq!(scene.stored().unwrap(), data(100_000));
+    assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
+}
+
+#[test]
+fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
+    let scene = Scene::new();
+    let way = Way::to(&scene);
+    for (holds, kept) in [(true, Kept::Done), (false, Kept::Lost)] {
+        let token = scene.hold();
+        if !holds {
+            expire(&scene);
+        }
+        let _: () = ask(&scene, &[b"SCRIPT", b"FLUSH"]);
+        way.proxy.reset();
+        let keys = scene.keys();
+        let write = |link: &mut dyn Link| {
+            Scripts(link).write(&keys, &token, ttl(), false, false, &data(100_000))
+        };
+        assert_eq!(way.run(&scene, write).unwrap(), kept);
+        assert_eq!(way.names(), "SETEX EVALSHA EVAL");
+        assert_eq!(way.proxy.flights(), 2);
+        assert_eq!(scene.stored().unwrap(), data(100_000));
+        assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
+    }
+}
+
+/// A connection that ends behind the first command of a flight.
+struct Breaks<'a>(&'a mut dyn Link);
+
+impl Link for Breaks<'_> {
+    fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
+        self.0.call_all(commands.get(..1).unwrap())?;
+        Err(io::Error::from(io::ErrorKind::TimedOut).into())
+    }
+
+    fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
+        self.0.send(command)
+    }
+
+    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
+        self.0.receive(patience)
+    }
+
+    fn read_timeout(&self) -> Duration {
+        self.0.read_timeout()
+    }
+}
+
+#[test]
+fn staged_data_end_by_themselves_within_a_minute_and_are_not_the_session_until_then() {
+    let scene = Scene::new();
+    scene.store("x|i:1;");
+    let token = scene.hold();
+    let (keys, place) = (scene.keys(), scene.place());
+    let broken = scene.target.run(&place, Access::Primary, Duration::ZERO, |link| {
+        Scripts(&mut Breaks(link)).write(&keys, &token, ttl(), false, false, &data(5000))
+    });
+    assert!(matches!(broken, Err(Error::Exchange { .. })), "{broken:?}");
+    let staged = keys.staged(token.random());
+    assert_eq!(left_over(&scene), [name(staged.clone())]);
+    let lives: i64 = ask(&scene, &[b"TTL", &staged]);
+    assert!((1..=60).contains(&lives), "{lives} s");
+    assert_eq!(scene.stored().unwrap(), b"x|i:1;");
+
+    assert_eq!(write(&scene, &token, true, &data(5000)), Kept::Done);
+    assert_eq!(scene.stored().unwrap(), data(5000));
+    assert_eq!(scene.server.keys(), [name(keys.session)]);
+}
+
+#[test]
+fn a_staged_write_is_confirmed_by_replicas_as_a_whole() {
+    let scene = Scene::new();
+    let way = Way::to(&scene);
+    let (keys, token) = (scene.keys(), scene.hold());
+    let mut confirmed = 7;
+    let kept = way.run(&scene, |link| {
+        let mut link = Confirmed { link, replicas: 1, confirmed: 7 };
+        let kept = Scripts(&mut link).write(&keys, &token, ttl(), false, false, &data(5000));
+        confirmed = link.confirmed;
+        kept
+    });
+    assert_eq!((kept.unwrap(), confirmed), (Kept::Done, 0));
+    assert!(way.names().starts_with("SETEX EVALSHA WAIT"), "{}", way.names());
+}
+
+// ------------------------------------------------- what the server refuses
+
+/// A staged write to a server that is out of memory.
+fn write_without_memory(scene: &Scene) -> Error {
+    scene.store("x|i:1;");
+    let token = scene.hold();
+    let _: () = ask(scene, &[b"CONFIG", b"SET", b"maxmemory", b"1"]);
+    let refused = scene.attempt(|s, keys| s.write(keys, &token, ttl(), false, false, &data(5000)));
+    assert_eq!(scene.stored().unwrap(), b"x|i:1;");
+    assert_eq!(left_over(scene), [""; 0]);
+    scene.release(&token);
+    refused.unwrap_err()
+}
+
+#[test]
+fn a_server_without_memory_refuses_a_staged_write_and_says_why() {
+    let scene = Scene::new();
+    assert_eq!(write(&scene, &scene.hold(), false, &data(5000)), Kept::Done);
+    let text = write_without_memory(&scene).to_string();
+    assert!(text.contains("OOM"), "{text}");
+}
+
+#[test]
+fn a_server_without_memory_says_why_also_where_it_does_not_know_the_script() {
+    let text = write_without_memory(&Scene::new()).to_string();
+    assert!(text.contains("OOM"), "{text}");
+}
+
+fn spoil(scene: &Scene) {
+    let key = scene.keys().session;
+    let _: i64 = ask(scene, &[b"DEL", &key]);
+    let _: i64 = ask(scene, &[b"RPUSH", &key, b"not a session"]);
+}
+
+#[track_caller]
+fn assert_wrong_type(turn: Result<Turn, Error>) {
+    let text = turn.unwrap_err().to_string();
+    assert!(text.contains("WRONGTYPE"), "{text}");
+}
+
+#[test]
+fn a_lock_on_what_cannot_be_read_is_let_go_of() {
+    let scene = Scene::new();
+    spoil(&scene);
+    let token = Token::new("").unwrap();
+    assert_wrong_type(
+        scene.attempt(|s, keys| s.acquire(keys, &token, LEASE, None, Wanted::Any, joining())),
+    );
+    assert_wrong_type(
+        scene.attempt(|s, keys| s.peek(keys, None, Wanted::Any, Standing::Outside, b"")),
+    );
+    assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
+}
+
+#[test]
+fn a_baton_for_what_cannot_be_read_is_passed_on() {
+    let scene = Scene::new();
+    let holder = scene.hold();
+    let mut waits = [(); 3].map(|()| {
+        scene.join(Wanted::Any, joining());
+        scene.block()
+    });
+    spoil(&scene);
+    scene.release(&holder);
+    let token = Token::new("").unwrap();
+    for (number, wait) in waits.iter_mut().enumerate() {
+        let baton = received(wait).expect("it sleeps");
+        assert_wrong_type(scene.attempt(|s, keys| match number {
+            0 => s.peek(keys, None, Wanted::Any, Standing::Inside, &baton),
+            _ => s.claim(keys, &token, LEASE, None, Wanted::Any, &baton),
+        }));
+    }
+    wait_until("nothing is left", || scene.server.keys() == [name(scene.keys().session)]);
+}

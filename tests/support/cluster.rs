@@ -1,0 +1,385 @@
+//! A real Redis Cluster: primaries, each with as many replicas as asked for.
+//!
+//! Nodes have numbers, from 0 to `primaries - 1` those that begin as primaries;
+//! roles change, numbers do not.
+
+use super::certs::Certs;
+use super::process::{poll, wait_until};
+use super::servers::{ClientCert, Mode, Options, RedisServer};
+use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const PRIMARIES: usize = 3;
+const SLOTS: usize = 16_384;
+/// How long nodes may take to agree on something.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Defaults to three primaries alone, without password and without TLS.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterOptions {
+    /// Of each primary.
+    pub replicas: usize,
+    /// `cluster-node-timeout`. Defaults to one second.
+    pub node_timeout: Option<Duration>,
+    /// As in [`Options`], on each node.
+    pub requirepass: Option<String>,
+    pub users: Vec<String>,
+    /// Whether nodes talk TLS to each other and to clients, beside plain text.
+    pub tls: bool,
+    pub config: Vec<String>,
+}
+
+pub struct Cluster {
+    nodes: Vec<RedisServer>,
+    /// What the nodes call themselves, in the order of their numbers.
+    ids: Vec<String>,
+    options: ClusterOptions,
+    certs: Option<(Certs, TempDir)>,
+}
+
+/// Consecutive slots, and the numbers of the nodes that have them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shard {
+    pub first: usize,
+    pub last: usize,
+    pub primary: usize,
+    pub replicas: Vec<usize>,
+}
+
+impl Cluster {
+    /// Three primaries with one replica each.
+    pub fn replicated() -> Self {
+        Self::start(ClusterOptions { replicas: 1, ..ClusterOptions::default() })
+    }
+
+    /// Returns once all nodes agree that everything is served and replicated.
+    pub fn start(options: ClusterOptions) -> Self {
+        let certs = options.tls.then(|| {
+            let dir = TempDir::with_prefix("certs-").unwrap();
+            (Certs::create(dir.path()), dir)
+        });
+        let count = PRIMARIES * (1 + options.replicas);
+        let node = node(&options, certs.as_ref().map(|(certs, _)| certs.clone()));
+        let start = || RedisServer::start(node.clone());
+        // At the same time: a server takes a while to start.
+        let nodes: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let ids = nodes.iter().map(|node| ask(node, &["CLUSTER", "MYID"])).collect();
+        let cluster = Self { nodes, ids, options, certs };
+        cluster.create();
+        cluster
+    }
+
+    fn create(&self) {
+        let number = |n: usize| n.to_string();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let _: String = ask(node, &["CLUSTER", "SET-CONFIG-EPOCH", &number(index + 1)]);
+        }
+        for (index, node) in self.nodes.iter().enumerate().take(PRIMARIES) {
+            let (first, last) = (SLOTS * index / PRIMARIES, SLOTS * (index + 1) / PRIMARIES - 1);
+            let range = [&number(first), &number(last)];
+            let _: String = ask(node, &["CLUSTER", "ADDSLOTSRANGE", range[0], range[1]]);
+        }
+        let (first, others) = self.nodes.split_first().unwrap();
+        for other in others {
+            let port = if self.options.tls { other.tls_port() } else { other.port() };
+            let (port, bus) = (port.to_string(), other.bus_port().to_string());
+            let _: String = ask(first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+        }
+        let met = |node: &RedisServer| {
+            let nodes: String = ask(node, &["CLUSTER", "NODES"]);
+            nodes.lines().count() == self.nodes.len() && !nodes.contains("handshake")
+        };
+        let all_met = poll(PATIENCE, || self.nodes.iter().all(met));
+        assert!(all_met, "the nodes have not met:\n{}", self.nodes[0].log());
+        for (index, replica) in self.nodes.iter().enumerate().skip(PRIMARIES) {
+            let _: String = ask(replica, &["CLUSTER", "REPLICATE", &self.ids[index % PRIMARIES]]);
+        }
+        self.await_ready();
+    }
+
+    /// Waits until all nodes that are up see the same, complete cluster, and
+    /// all replicas are in sync.
+    #[track_caller]
+    pub fn await_ready(&self) {
+        let ready = poll(PATIENCE, || self.is_ready());
+        assert!(ready, "the cluster is not ready: {:#?}", self.shards());
+    }
+
+    fn is_ready(&self) -> bool {
+        let expected = self.shards();
+        let up = self.nodes.iter().filter(|node| node.is_up()).count();
+        let seen: usize = owners(&expected).values().map(|shard| 1 + shard.replicas.len()).sum();
+        let slots: usize = expected.iter().map(|shard| shard.last + 1 - shard.first).sum();
+        seen == up
+            && slots == SLOTS
+            && self.live().all(|node| {
+                let info: String = ask(node, &["CLUSTER", "INFO"]);
+                let replication: String = ask(node, &["INFO", "replication"]);
+                self.shards_seen_by(node) == expected
+                    && info.contains("cluster_state:ok")
+                    && !replication.contains("master_link_status:down")
+                    && !replication.contains("master_sync_in_progress:1")
+            })
+    }
+
+    /// By number.
+    pub fn node(&self, number: usize) -> &RedisServer {
+        &self.nodes[number]
+    }
+
+    pub fn nodes(&self) -> &[RedisServer] {
+        &self.nodes
+    }
+
+    /// The nodes that are up.
+    pub fn live(&self) -> impl Iterator<Item = &RedisServer> {
+        self.nodes.iter().filter(|node| node.is_up())
+    }
+
+    /// Of a cluster with TLS.
+    pub fn certs(&self) -> &Certs {
+        &self.certs.as_ref().expect("ClusterOptions::tls is set").0
+    }
+
+    /// A save path in phpredis' form, with these nodes as seeds.
+    pub fn save_path(&self, seeds: &[usize], query: &str) -> String {
+        let seeds: Vec<String> = seeds
+            .iter()
+            .map(|&number| match self.options.tls {
+                true => format!("seed[]=127.0.0.1:{}", self.nodes[number].tls_port()),
+                false => format!("seed[]={}", self.nodes[number].addr()),
+            })
+            .collect();
+        let query = if query.is_empty() { String::new() } else { format!("&{query}") };
+        seeds.join("&") + &query
+    }
+
+    /// Who serves what, as the first node that is up sees it.
+    pub fn shards(&self) -> Vec<Shard> {
+        self.shards_seen_by(self.live().next().expect("a node is up"))
+    }
+
+    pub fn shards_seen_by(&self, node: &RedisServer) -> Vec<Shard> {
+        let raw: Vec<redis::Value> = ask(node, &["CLUSTER", "SLOTS"]);
+        let mut shards: Vec<Shard> = raw
+            .into_iter()
+            .map(|entry| {
+                let redis::Value::Array(mut parts) = entry else { panic!("no range: {entry:?}") };
+                let nodes = parts.split_off(2).into_iter().map(|node| self.number(node)).collect();
+                let bounds: (usize, usize) =
+                    redis::from_redis_value(redis::Value::Array(parts)).unwrap();
+                let mut nodes: Vec<usize> = nodes;
+                let primary = nodes.remove(0);
+                nodes.sort_unstable();
+                Shard { first: bounds.0, last: bounds.1, primary, replicas: nodes }
+            })
+            .collect();
+        shards.sort_unstable();
+        shards
+    }
+
+    fn number(&self, node: redis::Value) -> usize {
+        let redis::Value::Array(parts) = &node else { panic!("no node: {node:?}") };
+        let id: String = redis::from_redis_value(parts[2].clone()).unwrap();
+        self.ids.iter().position(|known| *known == id).expect("one of ours")
+    }
+
+    pub fn slot_of(&self, key: &str) -> usize {
+        ask(self.live().next().unwrap(), &["CLUSTER", "KEYSLOT", key])
+    }
+
+    pub fn shard_of(&self, key: &str) -> Shard {
+        let slot = self.slot_of(key);
+        let found = self.shards().into_iter().find(|s| (s.first..=s.last).contains(&slot));
+        found.unwrap_or_else(|| panic!("nobody serves {slot}"))
+    }
+
+    pub fn primary_of(&self, key: &str) -> usize {
+        self.shard_of(key).primary
+    }
+
+    /// Kills the primary as `kill -9` does, and returns its number.
+    pub fn kill_primary_of(&mut self, key: &str) -> usize {
+        let primary = self.primary_of(key);
+        self.nodes[primary].kill();
+        primary
+    }
+
+    pub fn kill(&mut self, number: usize) {
+        self.nodes[number].kill();
+    }
+
+    pub fn freeze(&mut self, number: usize) {
+        self.nodes[number].pause();
+    }
+
+    pub fn thaw(&mut self, number: usize) {
+        self.nodes[number].resume();
+    }
+
+    /// Ends the node as an operator does and starts it again; returns once it
+    /// is part of the cluster and in sync.
+    pub fn restart(&mut self, number: usize) {
+        if self.nodes[number].is_up() {
+            self.nodes[number].shut_down();
+        }
+        self.nodes[number].restart();
+        self.await_ready();
+    }
+
+    /// `CLUSTER FAILOVER`: a replica takes over in agreement with its primary.
+    /// Returns the numbers of the old and the new one.
+    pub fn failover(&self, key: &str) -> (usize, usize) {
+        let shard = self.shard_of(key);
+        let replica = shard.replicas[0];
+        let _: String = ask(&self.nodes[replica], &["CLUSTER", "FAILOVER"]);
+        wait_until("the replica has taken over", || is_primary(&self.nodes[replica]));
+        (shard.primary, replica)
+    }
+
+    /// Moves a slot in the steps that an operator takes, with `pause` between
+    /// them; in the meantime clients are redirected with ASK, then with MOVED.
+    pub fn migrate_slot(&self, slot: usize, to: usize, pause: Duration) {
+        let from = self.begin_migration(slot, to);
+        thread::sleep(pause);
+        while self.move_keys(slot, from, to) > 0 {}
+        thread::sleep(pause);
+        self.end_migration(slot, from, to);
+    }
+
+    /// The receiver knows, then the giver. Returns the giver.
+    pub fn begin_migration(&self, slot: usize, to: usize) -> usize {
+        let shards = self.shards();
+        let owner = shards.iter().find(|s| (s.first..=s.last).contains(&slot)).unwrap();
+        let (from, number) = (owner.primary, slot.to_string());
+        self.set_slot(to, &number, "IMPORTING", from);
+        self.set_slot(from, &number, "MIGRATING", to);
+        from
+    }
+
+    /// Returns how many were there to move.
+    pub fn move_keys(&self, slot: usize, from: usize, to: usize) -> usize {
+        let (from, to) = (&self.nodes[from], &self.nodes[to]);
+        let slot = slot.to_string();
+        let keys: Vec<String> = ask(from, &["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+        if !keys.is_empty() {
+            let port = if self.options.tls { to.tls_port() } else { to.port() }.to_string();
+            let mut command = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000"];
+            if let Some(password) = &self.options.requirepass {
+                command.extend(["AUTH", password]);
+            }
+            command.push("KEYS");
+            command.extend(keys.iter().map(String::as_str));
+            let _: String = ask(from, &command);
+        }
+        keys.len()
+    }
+
+    pub fn end_migration(&self, slot: usize, from: usize, to: usize) {
+        let slot = slot.to_string();
+        let primaries = self.shards().into_iter().map(|shard| shard.primary);
+        let others = primaries.filter(|number| *number != from && *number != to);
+        for number in [to, from].into_iter().chain(others) {
+            self.set_slot(number, &slot, "NODE", to);
+        }
+    }
+
+    fn set_slot(&self, on: usize, slot: &str, state: &str, node: usize) {
+        let id = &self.ids[node];
+        let _: String = ask(&self.nodes[on], &["CLUSTER", "SETSLOT", slot, state, id]);
+    }
+
+    /// How often all nodes that are up have answered with this error.
+    pub fn errors(&self, code: &str) -> usize {
+        self.live().map(|node| errors(node, code)).sum()
+    }
+
+    /// Session ids, one for each shard in the order of [`Cluster::shards`],
+    /// then one more for each, and so on.
+    pub fn spread_ids(&self, count: usize) -> Vec<String> {
+        let shards = self.shards();
+        let mut ids = Vec::new();
+        for (index, shard) in (0..count).zip(shards.iter().cycle()) {
+            let is_there = |id: &String| {
+                let slot = self.slot_of(&session_key(id));
+                (shard.first..=shard.last).contains(&slot)
+            };
+            let id = (0..).map(|try_| format!("visitor-{index}-{try_}")).find(is_there).unwrap();
+            ids.push(id);
+        }
+        ids
+    }
+}
+
+/// The key of a session in a cluster.
+pub fn session_key(id: &str) -> String {
+    format!("PHPREDIS_CLUSTER_SESSION:{id}")
+}
+
+/// How often this server has answered with this error since it was started.
+pub fn errors(node: &RedisServer, code: &str) -> usize {
+    let stats: String = ask(node, &["INFO", "errorstats"]);
+    let start = format!("errorstat_{code}:count=");
+    let count = stats.lines().find_map(|line| line.strip_prefix(&start));
+    count.map_or(0, |count| count.trim().parse().unwrap())
+}
+
+/// How often this command was called on this server.
+pub fn calls(node: &RedisServer, command: &str) -> usize {
+    let stats: String = ask(node, &["INFO", "commandstats"]);
+    let start = format!("cmdstat_{command}:calls=");
+    let count = stats.lines().find_map(|line| line.strip_prefix(&start));
+    count.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+}
+
+/// Whether it says so itself. One that breaks off is just changing its role.
+pub fn is_primary(node: &RedisServer) -> bool {
+    let role: redis::RedisResult<String> = node
+        .try_client()
+        .and_then(|mut client| redis::cmd("INFO").arg("replication").query(&mut client));
+    role.is_ok_and(|role| role.contains("role:master"))
+}
+
+/// Asks as the default user, over the node's own socket.
+#[track_caller]
+pub fn ask<T: redis::FromRedisValue>(node: &RedisServer, command: &[&str]) -> T {
+    let (name, args) = command.split_first().unwrap();
+    let answer = redis::cmd(name).arg(args).query(&mut node.client());
+    answer.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn node(options: &ClusterOptions, certs: Option<Certs>) -> Options {
+    let timeout = options.node_timeout.unwrap_or(Duration::from_secs(1)).as_millis();
+    let mut config = vec![
+        format!("cluster-node-timeout {timeout}"),
+        // A replica that has been cut off takes over all the same.
+        "cluster-replica-validity-factor 0".to_owned(),
+        // Roles change, but nobody adopts a replica of somebody else.
+        "cluster-allow-replica-migration no".to_owned(),
+        "cluster-require-full-coverage no".to_owned(),
+        "repl-diskless-sync-delay 0".to_owned(),
+        "repl-ping-replica-period 1".to_owned(),
+    ];
+    config.extend(options.requirepass.as_ref().map(|password| format!("masterauth {password}")));
+    if options.tls {
+        config.extend(["tls-cluster yes", "tls-replication yes"].map(str::to_owned));
+    }
+    config.extend(options.config.iter().cloned());
+    Options {
+        requirepass: options.requirepass.clone(),
+        users: options.users.clone(),
+        tls: options.tls.then_some(ClientCert::Optional),
+        certs,
+        mode: Mode::ClusterNode,
+        config,
+    }
+}
+
+fn owners(shards: &[Shard]) -> HashMap<usize, &Shard> {
+    shards.iter().map(|shard| (shard.primary, shard)).collect()
+}

@@ -1,0 +1,276 @@
+//! Seeds and sentinels that are down, wrong or lying; parts of a cluster that
+//! are down; replicas that may answer reads, or must confirm writes.
+#![cfg(feature = "php")]
+// Tests stop at the first surprise, in their helper functions too.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::certs::Certs;
+use support::cluster::{Cluster, ClusterOptions, ask, calls, session_key};
+use support::php::Php;
+use support::process::{free_port, wait_until};
+use support::scripted::ScriptedServer;
+use support::sentinel::{SERVICE, Sentinel, SentinelOptions};
+use support::servers::{Options, RedisServer};
+use support::site::{Site, Visit};
+
+const COUNT: &str = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
+const READ: &str = "session_start(['read_and_close' => true]); echo $_SESSION['n'] ?? 'none';";
+
+fn php(handler: &str, save_path: &str) -> Php {
+    Php::new()
+        .ini("session.save_handler", handler)
+        .ini("session.save_path", save_path)
+        .ini("redis_session.failover_timeout", "1")
+}
+
+fn sentinels(addresses: &[&str]) -> Site {
+    let list = addresses.join(",");
+    Site::start(&php("redis", &format!("redis-sentinel://{list}/{SERVICE}?timeout=1")))
+}
+
+#[track_caller]
+fn assert_warning(visit: &Visit, words: &[&str]) {
+    let warning = visit.warning();
+    assert!(warning.starts_with("session_start(): Redis connection not available: "), "{warning}");
+    for word in words {
+        assert!(warning.contains(word), "{word} is missing: {warning}");
+    }
+    assert!(visit.took < Duration::from_millis(2_500), "{:?}", visit.took);
+}
+
+#[test]
+fn sentinels_that_are_of_no_use_are_named_with_the_reason() {
+    let plain = RedisServer::start(Options::default());
+    let http = ScriptedServer::http();
+    let down = format!("127.0.0.1:{}", free_port());
+    let site = sentinels(&[&down, &plain.addr(), &http.addr()]);
+    let visit = site.visit("visitor", COUNT);
+    println!("{}", visit.warning());
+    assert_warning(&visit, &[SERVICE, &down, &plain.addr(), &http.addr()]);
+}
+
+#[test]
+fn one_sentinel_that_is_right_is_enough() {
+    let service = Sentinel::start(SentinelOptions { replicas: 0, ..Default::default() });
+    let plain = RedisServer::start(Options::default());
+    let http = ScriptedServer::http();
+    let down = format!("127.0.0.1:{}", free_port());
+    let right = service.sentinels()[0].addr();
+    let site = sentinels(&[&down, &plain.addr(), &http.addr(), &right]);
+    assert_eq!(site.visit("visitor", COUNT).ok(), "1");
+    assert_eq!(site.visit("visitor", COUNT).ok(), "2");
+    assert_eq!(plain.keys(), [""; 0]);
+}
+
+#[test]
+fn a_service_that_nobody_knows_is_named() {
+    let service = Sentinel::start(SentinelOptions { replicas: 0, ..Default::default() });
+    let path = service.save_path("", "timeout=1").replace(SERVICE, "unknown");
+    let site = Site::start(&php("redis", &path));
+    let visit = site.visit("visitor", COUNT);
+    println!("{}", visit.warning());
+    assert_warning(&visit, &["unknown", &service.sentinels()[2].addr()]);
+}
+
+#[test]
+fn a_sentinel_that_names_a_replica_or_nobody_is_named_unless_another_one_is_right() {
+    let service = Sentinel::start(SentinelOptions { replicas: 1, ..Default::default() });
+    let right = service.sentinels()[0].addr();
+    for (port, reason) in [(service.server(1).port(), "replica"), (free_port(), "refused")] {
+        let liar = ScriptedServer::sentinel_naming(port);
+        let site = sentinels(&[&liar.addr()]);
+        let visit = site.visit("visitor", COUNT);
+        println!("{}", visit.warning());
+        assert_warning(&visit, &[&liar.addr(), &port.to_string(), reason]);
+        let site = sentinels(&[&liar.addr(), &right]);
+        let visit = site.visit("visitor", COUNT);
+        println!("worked around in {:?}", visit.took);
+        visit.ok();
+    }
+}
+
+#[test]
+fn seeds_that_are_of_no_use_are_named_with_the_reason() {
+    let plain = RedisServer::start(Options::default());
+    let http = ScriptedServer::http();
+    let down = format!("127.0.0.1:{}", free_port());
+    let path = format!("seed[]={down}&seed[]={}&seed[]={}&timeout=1", plain.addr(), http.addr());
+    let visit = Site::start(&php("rediscluster", &path)).visit("visitor", COUNT);
+    println!("{}", visit.warning());
+    assert_warning(&visit, &[&down, &plain.addr(), &http.addr()]);
+}
+
+#[test]
+fn one_seed_that_is_right_is_enough() {
+    let cluster = Cluster::start(ClusterOptions::default());
+    let plain = RedisServer::start(Options::default());
+    let http = ScriptedServer::http();
+    let down = format!("127.0.0.1:{}", free_port());
+    let path = format!(
+        "seed[]={down}&seed[]={}&seed[]={}&{}",
+        plain.addr(),
+        http.addr(),
+        cluster.save_path(&[2], "timeout=1")
+    );
+    let site = Site::start(&php("rediscluster", &path));
+    for id in cluster.spread_ids(6) {
+        assert_eq!(site.visit(&id, COUNT).ok(), "1");
+        assert_eq!(site.visit(&id, COUNT).ok(), "2");
+    }
+}
+
+#[test]
+fn the_cluster_handler_without_a_cluster_says_so() {
+    let server = RedisServer::start(Options::default());
+    for path in [format!("tcp://{}", server.addr()), "timeout=2".into(), "seed[]=".into()] {
+        let visit = Site::start(&php("rediscluster", &path)).visit("visitor", COUNT);
+        println!("{path}: {:?}", visit.warnings);
+        assert!(visit.warnings.iter().any(|w| w.contains("No valid seeds detected")), "{visit:?}");
+    }
+}
+
+#[test]
+fn a_shard_that_is_down_leaves_the_others_alone() {
+    let mut cluster = Cluster::start(ClusterOptions::default());
+    let ids = cluster.spread_ids(3);
+    let site = Site::start(&php("rediscluster", &cluster.save_path(&[0, 1, 2], "timeout=1")));
+    for id in &ids {
+        site.visit(id, COUNT).ok();
+    }
+    let address = cluster.node(0).addr();
+    cluster.kill(0);
+    for _ in 0..2 {
+        let visit = site.visit(&ids[0], COUNT);
+        println!("{:?} {}", visit.took, visit.warnings.join("\n"));
+        assert!(visit.warnings[0].contains(&address), "{visit:?}");
+        assert!(visit.took < Duration::from_millis(2_000), "{visit:?}");
+        for id in &ids[1..] {
+            let visit = site.visit(id, COUNT);
+            assert!(visit.took < Duration::from_millis(500), "{visit:?}");
+            visit.ok();
+        }
+    }
+    // The others know by now.
+    wait_until("the shard is given up", || {
+        ask::<String>(cluster.node(1), &["CLUSTER", "INFO"]).contains("cluster_slots_fail:5461")
+    });
+    let visit = site.visit(&ids[0], COUNT);
+    println!("{:?} {}", visit.took, visit.warnings.join("\n"));
+    assert!(visit.took < Duration::from_millis(2_000), "{visit:?}");
+}
+
+#[test]
+fn replicas_answer_reads_where_the_save_path_says_so() {
+    for (failover, from_replicas) in [("none", false), ("error", false), ("distribute", true)] {
+        let cluster = Cluster::replicated();
+        let id = &cluster.spread_ids(1)[0];
+        let query = format!("timeout=1&failover={failover}");
+        let site = Site::start(&php("rediscluster", &cluster.save_path(&[0, 1, 2], &query)));
+        site.visit(id, COUNT).ok();
+        let replica = cluster.shard_of(&session_key(id)).replicas[0];
+        let key = session_key(id);
+        wait_until("it is replicated", || {
+            !ask::<Vec<String>>(cluster.node(replica), &["KEYS", &key]).is_empty()
+        });
+        for _ in 0..40 {
+            assert_eq!(site.visit(id, READ).ok(), "1");
+        }
+        let reads = calls(cluster.node(replica), "get");
+        println!("failover={failover}: a replica answered {reads} of 40 reads");
+        assert_eq!(reads > 0, from_replicas);
+        assert!(reads < 40);
+    }
+}
+
+#[test]
+fn a_replica_answers_a_read_when_the_primary_is_down_if_it_may() {
+    // No other primary is there to vote: the replica stays one.
+    for (failover, answered) in [("none", false), ("error", true), ("distribute", true)] {
+        let timeout = Some(Duration::from_secs(60));
+        let options = ClusterOptions { replicas: 1, node_timeout: timeout, ..Default::default() };
+        let mut cluster = Cluster::start(options);
+        let id = &cluster.spread_ids(1)[0];
+        let query = format!("timeout=1&failover={failover}");
+        let site = Site::start(&php("rediscluster", &cluster.save_path(&[0, 1, 2], &query)));
+        site.visit(id, COUNT).ok();
+        let key = session_key(id);
+        let replica = cluster.shard_of(&key).replicas[0];
+        wait_until("it is replicated", || {
+            !ask::<Vec<String>>(cluster.node(replica), &["KEYS", &key]).is_empty()
+        });
+        cluster.kill_primary_of(&key);
+        let visit = site.visit(id, READ);
+        println!("failover={failover}: {:?} {:?}", visit.took, visit.warnings);
+        assert_eq!(visit.body == "1", answered, "{visit:?}");
+        let visit = site.visit(id, COUNT);
+        println!("failover={failover}, read and write: {:?} {:?}", visit.took, visit.warnings);
+        assert!(!visit.warnings.is_empty(), "nobody can write");
+    }
+}
+
+#[test]
+fn a_write_that_no_replica_confirms_is_a_warning() {
+    let mut service = Sentinel::start(SentinelOptions { replicas: 1, ..Default::default() });
+    let php = php("redis", &service.save_path("", "read_timeout=1"));
+    for locking in ["0", "1"] {
+        let php = php.clone().ini("redis_session.wait_replicas", "1");
+        let site = Site::start(&php.ini("redis.session.locking_enabled", locking));
+        let write = "session_start(); $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);
+            var_dump(session_write_close());";
+        assert_eq!(site.visit("visitor", write).ok(), "bool(true)\n");
+        service.freeze(1);
+        let visit = site.visit("visitor", write);
+        println!("{:?} {:?}", visit.took, visit.warnings);
+        assert!(visit.warning().contains("0 of 1 replicas confirmed"), "{visit:?}");
+        service.thaw(1);
+        wait_until("the replica is back", || site.visit("visitor", write).warnings.is_empty());
+    }
+}
+
+/// TLS and a user of the servers' own: write, read, lock.
+#[test]
+fn tls_and_a_user_work_in_a_cluster_and_behind_sentinels() {
+    let users = vec!["sessions on >p@ss~w ~* &* +@all".to_owned()];
+    let options = ClusterOptions {
+        replicas: 1,
+        tls: true,
+        requirepass: Some("only-default".into()),
+        users: users.clone(),
+        ..Default::default()
+    };
+    let cluster = Cluster::start(options);
+    let login = "auth[]=sessions&auth[]=p%40ss~w";
+    let cafile = |certs: &Certs| format!("stream[cafile]={}", certs.ca.display());
+    let query = format!("{login}&{}", cafile(cluster.certs()));
+    let path = cluster.save_path(&[0, 1, 2], &query);
+    smoke(&php("rediscluster", &path), &cluster.spread_ids(3));
+
+    let options = SentinelOptions {
+        replicas: 1,
+        tls: true,
+        requirepass: Some("only-default".into()),
+        users,
+        sentinel_password: Some("watch".into()),
+        ..Default::default()
+    };
+    let service = Sentinel::start(options);
+    let query = format!("sentinel_auth=watch&{}", cafile(service.certs()));
+    let path = service.save_path("sessions:p%40ss~w@", &query);
+    smoke(&php("redis", &path), &["visitor".to_owned()]);
+}
+
+#[track_caller]
+fn smoke(php: &Php, ids: &[String]) {
+    for locking in ["0", "1"] {
+        let site = Site::start(&php.clone().ini("redis.session.locking_enabled", locking));
+        for id in ids {
+            let first: u32 = site.visit(id, COUNT).ok().parse().unwrap();
+            assert_eq!(site.visit(id, COUNT).ok(), (first + 1).to_string());
+            assert_eq!(site.visit(id, READ).ok(), (first + 1).to_string());
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Visitors keep coming while servers change places: no request fails while
+//! the failover takes less than its budget, and no acknowledged write is lost.
+#![cfg(feature = "php")]
+// Tests stop at the first surprise, in their helper functions too.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use support::cluster::{Cluster, ClusterOptions, ask, session_key};
+use support::load::{Load, Report};
+use support::php::Php;
+use support::process::{poll, wait_until};
+use support::sentinel::{Sentinel, SentinelOptions};
+use support::servers::RedisServer;
+use support::site::Site;
+
+const WORKERS: usize = 4;
+/// Requests of each worker before anything happens.
+const WARM_UP: usize = 50;
+/// How much longer than the change of servers a request may take: pauses
+/// between attempts, other requests that hold the session, a busy machine.
+const MARGIN: Duration = Duration::from_millis(1_500);
+/// MOVED answers to all workers during one change.
+const MAX_MOVED: usize = 1_000;
+const WAIT_ONE: (&str, &str) = ("redis_session.wait_replicas", "1");
+
+/// One at a time: they measure times, and start many servers.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn php(handler: &str, save_path: &str, settings: &[(&str, &str)]) -> Php {
+    let php = Php::new()
+        .ini("session.save_handler", handler)
+        .ini("session.save_path", save_path)
+        .ini("redis.session.locking_enabled", "1")
+        // Whoever waits for a session waits for the failover of its holder.
+        .ini("redis.session.lock_retries", "500");
+    let php = match std::env::var("TOPO_LOG") {
+        Ok(path) => php.ini("redis_session.log", &path).ini("redis_session.log_level", "debug"),
+        Err(_) => php,
+    };
+    settings.iter().fold(php, |php, (name, value)| php.ini(name, value))
+}
+
+fn clustered(cluster: &Cluster, query: &str, settings: &[(&str, &str)]) -> Php {
+    php("rediscluster", &cluster.save_path(&[0, 1, 2], query), settings)
+}
+
+fn watched(service: &Sentinel, query: &str, settings: &[(&str, &str)]) -> Php {
+    php("redis", &service.save_path("", query), settings)
+}
+
+fn visitors(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("visitor-{n}")).collect()
+}
+
+/// What the cluster has of a session in the end.
+fn stored_in(cluster: &Cluster) -> impl Fn(&str) -> String {
+    |id| {
+        let key = session_key(id);
+        ask(cluster.node(cluster.primary_of(&key)), &["GET", &key])
+    }
+}
+
+fn stored_by(service: &Sentinel) -> impl Fn(&str) -> String {
+    |id| ask(service.server(service.primary()), &["GET", &format!("PHPREDIS_SESSION:{id}")])
+}
+
+#[track_caller]
+fn warmed_up(php: &Php, ids: &[String]) -> Load {
+    let load = Load::start(php, WORKERS, ids);
+    wait_until("the workers are warm", || load.has_done(WARM_UP));
+    load
+}
+
+/// Writes again and again to whoever is to be the new primary.
+struct Prober {
+    thread: JoinHandle<(Option<Duration>, usize)>,
+    begin: SystemTime,
+}
+
+impl Prober {
+    /// Begins now, on the servers' own sockets.
+    fn start<'a>(servers: impl Iterator<Item = &'a RedisServer>, key: &str) -> Self {
+        let sockets: Vec<PathBuf> = servers.map(RedisServer::socket).collect();
+        let key = format!("{{{key}}}probe");
+        let (begin, start) = (SystemTime::now(), Instant::now());
+        let thread = thread::spawn(move || {
+            let mut refused = 0;
+            let done = poll(Duration::from_secs(30), || {
+                thread::sleep(Duration::from_millis(3));
+                sockets.iter().any(|socket| {
+                    let set = set(socket, &key);
+                    refused += usize::from(set.is_err());
+                    set.is_ok()
+                })
+            });
+            (done.then(|| start.elapsed()), refused)
+        });
+        Self { thread, begin }
+    }
+
+    /// How long it took until a write was taken, and how many were not.
+    #[track_caller]
+    fn wait(self) -> (Duration, usize) {
+        let (took, refused) = self.thread.join().unwrap();
+        (took.unwrap_or_else(|| panic!("nobody became primary within 30 s")), refused)
+    }
+}
+
+/// Each time on a new connection: a failover may close those that are open.
+fn set(socket: &Path, key: &str) -> redis::RedisResult<()> {
+    let address = redis::ConnectionAddr::Unix(socket.to_owned());
+    let info = redis::IntoConnectionInfo::into_connection_info(address)?;
+    let mut client = redis::Client::open(info)?.get_connection()?;
+    redis::cmd("SET").arg(key).arg(1).exec(&mut client)
+}
+
+/// Prints the figures, and checks what holds for any change of servers.
+#[track_caller]
+fn judge(what: &str, report: &Report, begin: SystemTime, promotion: Duration, may_lose: bool) {
+    let slowest = report.slowest(begin);
+    println!(
+        "{what}: promotion {:.2} s, slowest request {:.2} s, {report}{}",
+        promotion.as_secs_f64(),
+        slowest.as_secs_f64(),
+        report.warnings(begin)
+    );
+    assert_eq!(report.foreign, 0, "{what}: a request saw another session");
+    if !may_lose {
+        assert_eq!(report.lost, 0, "{what}: acknowledged writes are gone");
+    }
+    assert!(promotion < Duration::from_secs(4), "{what}: too slow a machine to tell");
+    // What a primary had not passed on when it failed may be a lock, or a
+    // write's confirmation: one request of each worker at most hears of it.
+    let is_told = |warning: &str| {
+        warning.contains("session lock not held") || warning.contains("replicas confirmed it")
+    };
+    let (told, failed): (Vec<_>, Vec<_>) =
+        report.failures.iter().partition(|(_, warning)| may_lose && is_told(warning));
+    assert!(failed.is_empty() && told.len() <= WORKERS, "{what}: a request failed: {failed:?}");
+    assert!(slowest < promotion + MARGIN, "{what}: a request took {slowest:?}");
+}
+
+/// Lets the load see the new order for a while.
+#[track_caller]
+fn settle(load: &Load) {
+    let now = SystemTime::now();
+    wait_until("every worker counts again", || load.has_counted_since(now));
+}
+
+#[test]
+fn a_cluster_primary_is_killed() {
+    let _alone = alone();
+    // A second replica confirms the writes to the first, once that is primary.
+    for (settings, replicas) in [(&[][..], 1), (&[WAIT_ONE], 2)] {
+        let mut cluster = Cluster::start(ClusterOptions { replicas, ..Default::default() });
+        let ids = cluster.spread_ids(4);
+        let load = warmed_up(&clustered(&cluster, "", settings), &ids);
+        let key = session_key(&ids[0]);
+        let shard = cluster.shard_of(&key);
+        let victim = shard.primary;
+        let before = moved(&cluster, victim);
+        let prober = Prober::start(shard.replicas.iter().map(|&n| cluster.node(n)), &key);
+        let begin = prober.begin;
+        cluster.kill(victim);
+        let (promotion, refused) = prober.wait();
+        settle(&load);
+        let moved = moved(&cluster, victim) - before - refused;
+        cluster.restart(victim);
+        settle(&load);
+        let report = load.stop(stored_in(&cluster));
+        println!("MOVED: {moved}");
+        let what = format!("cluster, kill -9, {settings:?}");
+        judge(&what, &report, begin, promotion, settings.is_empty());
+        assert!(moved < MAX_MOVED, "{moved}");
+    }
+}
+
+fn moved(cluster: &Cluster, but: usize) -> usize {
+    let nodes = cluster.nodes().iter().enumerate().filter(|(number, _)| *number != but);
+    nodes.map(|(_, node)| support::cluster::errors(node, "MOVED")).sum()
+}
+
+#[test]
+fn a_sentinel_s_primary_is_killed() {
+    let _alone = alone();
+    for settings in [&[][..], &[WAIT_ONE]] {
+        let mut service = Sentinel::start(SentinelOptions::default());
+        let ids = visitors(4);
+        let load = warmed_up(&watched(&service, "", settings), &ids);
+        let replicas = service.replicas();
+        let prober = Prober::start(replicas.iter().map(|&n| service.server(n)), "any");
+        let begin = prober.begin;
+        let victim = service.kill_primary();
+        let (promotion, _) = prober.wait();
+        settle(&load);
+        service.restart(victim);
+        settle(&load);
+        let report = load.stop(stored_by(&service));
+        let what = format!("sentinel, kill -9, {settings:?}");
+        judge(&what, &report, begin, promotion, settings.is_empty());
+    }
+}
+
+#[test]
+fn a_cluster_primary_hands_over_as_planned() {
+    let _alone = alone();
+    let cluster = Cluster::replicated();
+    let ids = cluster.spread_ids(4);
+    let load = warmed_up(&clustered(&cluster, "", &[]), &ids);
+    let before = cluster.errors("MOVED");
+    let mut begin = SystemTime::now();
+    let mut longest = Duration::ZERO;
+    let mut refusals = 0;
+    // Of each shard once: soon after an election a replica counts its votes
+    // again and believes that it has won the next one, too.
+    for id in ids.iter().take(3) {
+        let key = session_key(id);
+        let replica = cluster.shard_of(&key).replicas[0];
+        let prober = Prober::start([cluster.node(replica)].into_iter(), &key);
+        begin = begin.min(prober.begin);
+        cluster.failover(&key);
+        let (promotion, refused) = prober.wait();
+        longest = longest.max(promotion);
+        refusals += refused;
+        cluster.await_ready();
+        settle(&load);
+    }
+    let moved = cluster.errors("MOVED") - before - refusals;
+    let report = load.stop(stored_in(&cluster));
+    println!("MOVED: {moved}");
+    judge("cluster, 3 x CLUSTER FAILOVER", &report, begin, longest, false);
+    assert!((1..MAX_MOVED).contains(&moved), "{moved}");
+}
+
+#[test]
+fn a_sentinel_s_primary_hands_over_as_planned() {
+    let _alone = alone();
+    let service = Sentinel::start(SentinelOptions::default());
+    let load = warmed_up(&watched(&service, "", &[]), &visitors(4));
+    let replicas = service.replicas();
+    let prober = Prober::start(replicas.iter().map(|&n| service.server(n)), "any");
+    let begin = prober.begin;
+    service.failover();
+    let (promotion, _) = prober.wait();
+    settle(&load);
+    let report = load.stop(stored_by(&service));
+    judge("sentinel, SENTINEL FAILOVER", &report, begin, promotion, false);
+}
+
+/// What an operator can do: the old primary holds writes back, so that they
+/// are repeated at the new one.
+
+#[test]
+fn a_cluster_primary_freezes() {
+    let _alone = alone();
+    let mut cluster = Cluster::replicated();
+    let ids = cluster.spread_ids(4);
+    let load = warmed_up(&clustered(&cluster, "timeout=0.5&read_timeout=0.5", &[]), &ids);
+    let key = session_key(&ids[0]);
+    let shard = cluster.shard_of(&key);
+    let prober = Prober::start([cluster.node(shard.replicas[0])].into_iter(), &key);
+    let begin = prober.begin;
+    cluster.freeze(shard.primary);
+    let (promotion, _) = prober.wait();
+    settle(&load);
+    cluster.thaw(shard.primary);
+    cluster.await_ready();
+    settle(&load);
+    let report = load.stop(stored_in(&cluster));
+    judge("cluster, SIGSTOP", &report, begin, promotion, true);
+}
+
+#[test]
+fn a_sentinel_s_primary_freezes() {
+    let _alone = alone();
+    let mut service = Sentinel::start(SentinelOptions::default());
+    let load = warmed_up(&watched(&service, "timeout=0.5&read_timeout=0.5", &[]), &visitors(4));
+    let (primary, replicas) = (service.primary(), service.replicas());
+    let prober = Prober::start(replicas.iter().map(|&n| service.server(n)), "any");
+    let begin = prober.begin;
+    service.freeze(primary);
+    let (promotion, _) = prober.wait();
+    settle(&load);
+    service.thaw(primary);
+    settle(&load);
+    wait_until_replica(&service, primary);
+    settle(&load);
+    let report = load.stop(stored_by(&service));
+    judge("sentinel, SIGSTOP", &report, begin, promotion, true);
+}
+
+/// Sentinels take some ten seconds to tell a server that came back its role.
+#[track_caller]
+fn wait_until_replica(service: &Sentinel, number: usize) {
+    let demoted = || !support::cluster::is_primary(service.server(number));
+    assert!(poll(Duration::from_secs(30), demoted), "the old primary was not demoted");
+}
+
+#[test]
+fn slots_of_sessions_in_use_move_to_another_node() {
+    let _alone = alone();
+    let cluster = Cluster::replicated();
+    let ids = cluster.spread_ids(4);
+    let load = warmed_up(&clustered(&cluster, "", &[]), &ids);
+    let (moved, ask_) = (cluster.errors("MOVED"), cluster.errors("ASK"));
+    let begin = SystemTime::now();
+    let mut longest = Duration::ZERO;
+    for turn in 0..4 {
+        let slot = cluster.slot_of(&session_key(&ids[turn % 2]));
+        let receiver = (cluster.primary_of(&session_key(&ids[turn % 2])) + 1) % 3;
+        let start = Instant::now();
+        cluster.migrate_slot(slot, receiver, Duration::from_millis(200));
+        longest = longest.max(start.elapsed());
+        settle(&load);
+    }
+    let moved = cluster.errors("MOVED") - moved;
+    let asked = cluster.errors("ASK") - ask_;
+    let report = load.stop(stored_in(&cluster));
+    println!("MOVED: {moved}, ASK: {asked}");
+    judge("cluster, 4 slots with locked sessions move", &report, begin, longest, false);
+    assert!((1..MAX_MOVED).contains(&moved), "{moved}");
+    assert!(asked > 0);
+}
+
+#[test]
+fn a_session_between_two_nodes_is_read_and_written_without_delay() {
+    let _alone = alone();
+    let cluster = Cluster::start(Default::default());
+    let unlocked = [("redis.session.locking_enabled", "0")];
+    let site = Site::start(&clustered(&cluster, "", &unlocked));
+    let id = &cluster.spread_ids(1)[0];
+    let count = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
+    assert_eq!(site.visit(id, count).ok(), "1");
+    let key = session_key(id);
+    let slot = cluster.slot_of(&key);
+    let from = cluster.begin_migration(slot, 1);
+    assert_eq!(site.visit(id, count).ok(), "2", "it is still where it was");
+    assert_eq!(cluster.move_keys(slot, from, 1), 1);
+    let before = cluster.errors("ASK");
+    let visit = site.visit(id, count);
+    assert!(visit.took < Duration::from_millis(500), "{visit:?}");
+    assert_eq!(visit.ok(), "3", "it is read and written where it is now");
+    assert_eq!(cluster.errors("ASK") - before, 2);
+    assert_eq!(cluster.errors("MOVED"), 0);
+    cluster.end_migration(slot, from, 1);
+    assert_eq!(site.visit(id, count).ok(), "4");
+    assert_eq!(cluster.errors("MOVED"), 1, "and then the map is right");
+    assert_eq!(site.visit(id, count).ok(), "5");
+    assert_eq!(cluster.errors("MOVED"), 1);
+}
+
+#[test]
+fn every_node_of_a_cluster_is_restarted_in_turn() {
+    let _alone = alone();
+    let mut cluster = Cluster::replicated();
+    let ids = cluster.spread_ids(6);
+    let load = warmed_up(&clustered(&cluster, "", &[]), &ids);
+    let begin = SystemTime::now();
+    for id in ids.iter().take(3) {
+        let key = session_key(id);
+        let replica = cluster.shard_of(&key).replicas[0];
+        cluster.restart(replica);
+        let (old, _) = cluster.failover(&key);
+        cluster.await_ready();
+        cluster.restart(old);
+        settle(&load);
+    }
+    let report = load.stop(stored_in(&cluster));
+    judge("cluster, rolling restart", &report, begin, Duration::ZERO, false);
+}
+
+#[test]
+fn every_server_and_sentinel_is_restarted_in_turn() {
+    let _alone = alone();
+    let mut service = Sentinel::start(SentinelOptions::default());
+    let load = warmed_up(&watched(&service, "", &[]), &visitors(4));
+    let begin = SystemTime::now();
+    for replica in service.replicas() {
+        service.restart(replica);
+    }
+    let (old, _) = service.failover();
+    service.await_ready();
+    service.restart(old);
+    for number in 0..3 {
+        service.restart_sentinel(number);
+    }
+    settle(&load);
+    let report = load.stop(stored_by(&service));
+    judge("sentinel, rolling restart", &report, begin, Duration::from_secs(1), false);
+}
