@@ -284,7 +284,8 @@ impl Scripts<'_> {
         let commands: Vec<&[&[u8]]> =
             before.into_iter().chain([command.as_slice()]).chain(after).collect();
         let mut answers = self.0.call_all(&commands)?;
-        if answers.iter().any(is_unknown_script) {
+        let refused = before.is_some() && matches!(answers.first(), Some(Value::ServerError(_)));
+        if !refused && answers.iter().any(is_unknown_script) {
             // This server has not seen the script yet, or was restarted. What
             // went before it has been done.
             if let Some([verb, code]) = command.first_chunk_mut() {
