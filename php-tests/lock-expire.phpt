@@ -1,5 +1,5 @@
 --TEST--
-lock_expire is how long a lock lasts; 0 is max_execution_time, or 10 seconds where that is 0
+lock_expire is how long a lock lasts; 0 is max_execution_time, or 10 seconds where that is more or 0
 --FILE--
 <?php
 require __DIR__ . '/common.inc';
@@ -17,7 +17,7 @@ function lock_lasts(string $expire, int $limit): string
     ini_set('max_execution_time', 0);
     return (string) (int) ceil($ms / 1000);
 }
-echo implode(' ', [lock_lasts('5', 0), lock_lasts('5', 30), lock_lasts('0', 30), lock_lasts('0', 0)]), "\n";
+echo implode(' ', [lock_lasts('5', 0), lock_lasts('5', 30), lock_lasts('0', 7), lock_lasts('0', 30), lock_lasts('0', 0)]), "\n";
 ?>
 --EXPECT--
-5 5 30 10
+5 5 7 10 10

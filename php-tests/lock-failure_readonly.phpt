@@ -19,7 +19,7 @@ session_write_close();
 var_dump(stored('visitor'), redis('GET', LOCK));
 ?>
 --EXPECTF--
-warning: session_start(): Failed to acquire session lock, session will be read only: Failed to acquire session lock: it is held by another client, such as phpredis; gave up after 0.%d s
+warning: session_start(): Failed to acquire session lock, session will be read only: it is held by another client, such as phpredis; gave up after 0.%d s
 bool(true)
 int(1)
 warning: session_write_close(): Unable to write session: session lock not held

@@ -20,7 +20,7 @@ ini_set('redis.session.lock_retries', '5');
 var_dump(session_start(), redis('GET', KEY . 'visitor_WAITERS'));
 ?>
 --EXPECTF--
-warning: session_start(): Failed to acquire session lock: 3 requests wait for this session already, which is redis_session.lock_max_waiters
+warning: session_start(): Failed to acquire session lock: as many requests as may wait for this session already (redis_session.lock_max_waiters = 3)
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)
 bool(true)

@@ -6,6 +6,9 @@ use redis::{RedisResult, Value};
 
 use crate::resp::garbage;
 
+/// How much later than asked for a server may answer WAIT.
+const LATE: Duration = Duration::from_millis(200);
+
 /// Sends commands to a server.
 pub trait Link {
     /// Sends `commands` in one flight and returns an answer to each.
@@ -61,8 +64,10 @@ impl Link for Confirmed<'_> {
         if self.replicas == 0 {
             return self.link.call_all(commands);
         }
-        // A little less than the read timeout, so that the answer is in time.
-        let timeout = self.link.read_timeout().mul_f32(0.9).as_millis().max(1).to_string();
+        // Redis looks at such timeouts ten times a second: the answer must be
+        // in time all the same.
+        let limit = self.link.read_timeout();
+        let timeout = limit.saturating_sub(LATE.max(limit / 10)).as_millis().max(1).to_string();
         let replicas = self.replicas.to_string();
         let wait: &[&[u8]] = &[b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
         let mut answers = self.link.call_all(&[commands, &[wait]].concat())?;

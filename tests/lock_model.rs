@@ -19,7 +19,7 @@ use support::locking::scene::{LEASE, SECOND, joining, place, received, target, t
 use support::process::poll;
 use support::servers::{Options, RedisServer};
 
-const CASES: u32 = 400;
+const CASES: u32 = 300;
 /// Requests that write, and after them those that only read.
 const WRITERS: usize = 4;
 const READERS: usize = 2;
