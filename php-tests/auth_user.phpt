@@ -4,7 +4,7 @@ auth[]=user&auth[]=password logs in as that user
 <?php
 require __DIR__ . '/common.inc';
 
-redis('ACL', 'SETUSER', 'sue', 'reset', 'on', '>pw,1', '~' . KEY . 's*', '+@all');
+redis('ACL', 'SETUSER', 'sue', 'reset', 'on', '>pw,1', '~*' . KEY . 's*', '+@all');
 show_messages();
 ini_set('session.save_path', save_path('auth[]=sue&auth[]=pw%2C1'));
 foreach (['sue-1', 'joe-1'] as $id) {

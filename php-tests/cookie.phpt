@@ -1,7 +1,7 @@
 --TEST--
 A visitor with a cookie gets the session of its id
 --INI--
-session.save_handler=redis
+session.save_handler="${REDIS_SESSION_TEST_HANDLER}"
 session.use_cookies=1
 --COOKIE--
 PHPSESSID=visitor

@@ -1,5 +1,10 @@
 --TEST--
 database= chooses the database
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_on('cluster', 'a cluster has one database');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

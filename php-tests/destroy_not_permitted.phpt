@@ -1,5 +1,10 @@
 --TEST--
 A session that may not be destroyed is a warning, and stays
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_locking('a user who may not write cannot take the lock');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

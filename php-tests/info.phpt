@@ -12,6 +12,7 @@ redis_session
 Redis session save handler => enabled
 Version => %d.%d.%d
 Save handler redis => served by this extension
+Save handler rediscluster => served by this extension
 Save handler redis_session => served by this extension
 %A
 Directive => Local Value => Master Value

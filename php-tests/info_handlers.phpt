@@ -1,5 +1,5 @@
 --TEST--
-phpinfo() lists both names among the registered save handlers
+phpinfo() lists all names among the registered save handlers
 --FILE--
 <?php
 require __DIR__ . '/common.inc';
@@ -8,4 +8,4 @@ preg_match('/^Registered save handlers => (.*)$/m', php('phpinfo(INFO_MODULES);'
 echo $match[1], "\n";
 ?>
 --EXPECTF--
-files user redis redis_session%w
+files user redis rediscluster redis_session%w

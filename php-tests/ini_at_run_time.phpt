@@ -5,7 +5,7 @@ Handler and save path can be chosen at run time
 require __DIR__ . '/common.inc';
 
 echo php('
-    ini_set("session.save_handler", "redis");
+    ini_set("session.save_handler", getenv("REDIS_SESSION_TEST_HANDLER"));
     ini_set("session.save_path", getenv("SESSION_SAVE_PATH"));
     session_id("visitor");
     var_dump(session_start());

@@ -1,5 +1,10 @@
 --TEST--
 The server holds the key PHPREDIS_SESSION:<id> and nothing else
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_locking('it asserts what happens without locking');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

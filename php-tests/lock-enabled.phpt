@@ -1,5 +1,10 @@
 --TEST--
 Locking is off unless it is turned on, and can be turned on at run time
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_locking('it asserts what happens without locking');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -1,5 +1,5 @@
 --TEST--
-Beside phpredis, in either order, phpredis keeps the name redis and the alias is ours
+Beside phpredis, in either order, phpredis keeps the names redis and rediscluster, and the alias is ours
 --SKIPIF--
 <?php
 require __DIR__ . '/skip.inc';
@@ -20,8 +20,10 @@ var_dump(count(keys()));
 --EXPECT--
 ok
 Save handler redis => served by another extension (phpredis); use session.save_handler = redis_session to choose this one
+Save handler rediscluster => served by another extension (phpredis); use session.save_handler = redis_session to choose this one
 Save handler redis_session => served by this extension
 ok
 Save handler redis => served by another extension (phpredis); use session.save_handler = redis_session to choose this one
+Save handler rediscluster => served by another extension (phpredis); use session.save_handler = redis_session to choose this one
 Save handler redis_session => served by this extension
 int(2)

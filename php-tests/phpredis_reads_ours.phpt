@@ -4,6 +4,7 @@ Sessions of this handler are read by phpredis, from the same host and key
 <?php
 require __DIR__ . '/skip.inc';
 needs_phpredis();
+not_on('sentinel', 'phpredis keeps no sessions behind sentinels');
 ?>
 --FILE--
 <?php

@@ -4,6 +4,7 @@ phpredis and this handler store the same bytes with the same TTL under the same 
 <?php
 require __DIR__ . '/skip.inc';
 needs_phpredis();
+not_on('sentinel', 'phpredis keeps no sessions behind sentinels');
 ?>
 --FILE--
 <?php

@@ -4,6 +4,7 @@ A restart of the server between two requests of one process goes unnoticed
 <?php
 require __DIR__ . '/skip.inc';
 only_on('tcp', 'starts a server of its own, so the topology makes no difference');
+not_with_locking('the server forgets the lock too');
 ?>
 --FILE--
 <?php

@@ -36,7 +36,7 @@ session_start(): Failed to parse session.save_path (error at offset 0, url was '
  , 
   session_start(): Failed to parse session.save_path (error at offset 0, url was ' , '): session.save_path is empty
 http://h
-  session_start(): Failed to parse session.save_path (error at offset 0, url was 'http://***'): the scheme http:// is not one of tcp, tls, ssl, unix, redis, rediss, valkey, valkeys
+  session_start(): Failed to parse session.save_path (error at offset 0, url was 'http://***'): the scheme http:// is not one of tcp, tls, ssl, unix, redis, rediss, valkey, valkeys, %s
 tcp://
   session_start(): Failed to parse session.save_path (error at offset 6, url was 'tcp://'): there is no host
 tcp://h:0

@@ -2,7 +2,7 @@
 A session of 64 MB comes back as it was
 --INI--
 memory_limit=1G
-session.save_handler=redis
+session.save_handler="${REDIS_SESSION_TEST_HANDLER}"
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -1,5 +1,10 @@
 --TEST--
 The TTL of an unchanged session that may not be written is a warning
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_locking('a user who may not write cannot take the lock');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

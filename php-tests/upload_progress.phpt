@@ -1,7 +1,7 @@
 --TEST--
 Upload progress is kept in the session
 --INI--
-session.save_handler=redis
+session.save_handler="${REDIS_SESSION_TEST_HANDLER}"
 session.save_path="${REDIS_SESSION_TEST_SAVE_PATH}"
 session.use_cookies=1
 session.upload_progress.enabled=1

@@ -1,5 +1,10 @@
 --TEST--
 A user who may only read can read, and its write is a warning
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_locking('a user who may not write cannot take the lock');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -144,7 +144,7 @@ impl Cluster {
                     self.map().replace(ranges, &self.path.seeds);
                     return Ok(());
                 }
-                Err(trouble) => reasons.push(node.failure(trouble).to_string()),
+                Err(trouble) => reasons.push(node.failure(trouble).in_short()),
             }
         }
         Err(Error::Connect {

@@ -127,6 +127,16 @@ impl Error {
         }
     }
 
+    /// The server and the reason alone, to be part of another message.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Connect { host, reason }
+            | Self::Exchange { host, reason }
+            | Self::Refused { host, reason } => format!("{host}: {reason}"),
+            other => other.to_string(),
+        }
+    }
+
     /// The same failure, as seen by a write.
     pub fn on_write(self) -> Self {
         if matches!(self, Self::Refused { .. }) || self.is_unreachable() {

@@ -100,6 +100,10 @@ impl Handler {
         settings: Settings,
     ) -> Result<(), Error> {
         let fresh = Self::open(serves, save_path, settings)?;
+        if fresh.save_path != self.save_path {
+            // The lock of a session elsewhere is of no use here.
+            self.close()?;
+        }
         let held = self.held.take();
         *self = Self { held, ..fresh };
         Ok(())

@@ -35,7 +35,9 @@ pub fn log_in(link: &mut Connection, host: &Host, role: Role) -> Result<(), Stri
     let password = host.auth.as_ref().map(|auth| auth.password.expose());
     let mut answers = greet(link, host, role, user)?;
     if user.is_some() && refusal(&answers).is_some_and(is_unknown_user) {
-        let nameless = greet(link, host, role, None)?;
+        // In the older way, because HELLO logs anybody in where the default
+        // user has no password: a wrong password must not become a right one.
+        let nameless = greet_plainly(link, host, role, None)?;
         if refusal(&nameless).is_none() {
             answers = nameless;
         }

@@ -150,7 +150,7 @@ impl Sentinel {
             match sentinel.run(|link| primary_address(link.call(&command)?)) {
                 Ok(Some(address)) => return Ok((index, address)),
                 Ok(None) => reasons.push(format!("{host} does not know the service {service}")),
-                Err(trouble) => reasons.push(sentinel.failure(trouble).to_string()),
+                Err(trouble) => reasons.push(sentinel.failure(trouble).in_short()),
             }
         }
         Err(Error::Connect {
