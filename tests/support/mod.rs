@@ -5,7 +5,8 @@
 //! - `proxy`: a TCP proxy that counts round trips and injects faults;
 //!   `resp`: where commands and replies end in a byte stream
 //! - `php`: PHP's command line with this extension; `fpm`: php-fpm with it;
-//!   `fastcgi`: the client that talks to php-fpm
+//!   `fastcgi`: the client that talks to php-fpm; `site`: one worker, visit by visit
+//! - `locking`: sessions with locking on, and how PHP and a test meet in the middle
 //!
 //! Everything listens on loopback alone and stops what it started on Drop. So
 //! keep these values in the test, not in a `static`: statics are never dropped.
@@ -23,8 +24,10 @@
 pub mod certs;
 pub mod fastcgi;
 pub mod fpm;
+pub mod locking;
 pub mod php;
 pub mod process;
 pub mod proxy;
 pub mod resp;
 pub mod servers;
+pub mod site;

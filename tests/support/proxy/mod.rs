@@ -7,6 +7,7 @@ mod faults;
 mod recording;
 
 pub use faults::Fault;
+#[allow(unused_imports)] // not every test file looks at the bytes
 pub use recording::{Direction, Traffic};
 
 use faults::{Faults, Meter, Verdict};

@@ -1,0 +1,30 @@
+--TEST--
+No more than lock_max_waiters requests wait for a session
+--FILE--
+<?php
+require __DIR__ . '/common.inc';
+
+const LOCK = KEY . 'visitor_LOCK';
+ini_set('redis.session.locking_enabled', '1');
+redis('SET', LOCK, 'another-host|1', 'PX', 60000);
+
+redis('SET', KEY . 'visitor_WAITERS', 3, 'PX', 60000);
+ini_set('redis_session.lock_max_waiters', '3');
+show_messages();
+session_id('visitor');
+$start = microtime(true);
+var_dump(session_start(), microtime(true) - $start < 1);
+session_id('visitor');
+ini_set('redis_session.lock_max_waiters', '4');
+ini_set('redis.session.lock_retries', '5');
+var_dump(session_start(), redis('GET', KEY . 'visitor_WAITERS'));
+?>
+--EXPECTF--
+warning: session_start(): Failed to acquire session lock: 3 requests wait for this session already, which is redis_session.lock_max_waiters
+warning: session_start(): Failed to read session data: redis (path: %s)
+bool(false)
+bool(true)
+warning: session_start(): Failed to acquire session lock: it is held by another client, such as phpredis; gave up after 0.%d s
+warning: session_start(): Failed to read session data: redis (path: %s)
+bool(false)
+string(1) "3"
