@@ -133,12 +133,26 @@ impl Endpoint {
     }
 
     fn check_out(&self) -> Result<Checkout, Trouble> {
-        self.slots.get().map(Checkout).map_err(|_| {
+        let slot = self.slots.get().map_err(|_| {
             Trouble::Connect(Error::Connect {
                 host: self.host.address.to_string(),
                 reason: format!("all {MAX_CONNECTIONS} connections of this process are in use"),
             })
-        })
+        })?;
+        if slot.connection.is_some() {
+            return Ok(Checkout(slot));
+        }
+        // A slot that was made for a thread that then took another one. What
+        // is connected comes first, or there would be more connections than
+        // are ever used at a time.
+        let mut empty = Vec::new();
+        while let Some(other) = self.slots.try_get() {
+            if other.connection.is_some() {
+                return Ok(Checkout(other));
+            }
+            empty.push(other);
+        }
+        Ok(Checkout(slot))
     }
 
     /// What `trouble` means for an operation on this server.

@@ -76,9 +76,8 @@ if (isset($_GET['check'])) {
     session_abort();
     preg_match('~total_connections_received:(\d+)~', ask('INFO', 'stats'), $match);
     $connections = $match[1] - ASKED;
-    // A thread needs one at a time, and so does the helper that renews locks;
-    // but a slot that is new may be given out before one that is connected.
-    if ($connections > 2 * $threads) {
+    // A thread needs one at a time, and so does the helper that renews locks.
+    if ($connections > $threads + 1) {
         echo "$connections connections for $threads threads. ";
     }
     fprintf(fopen('php://stderr', 'w'), "%d visits, %d connections\n", $threads * $visits, $connections);
