@@ -72,10 +72,14 @@ impl Process {
                 counters: Arc::default(),
                 leases: Leases::default(),
             });
-            // Only one of several threads puts its own in place. What a child
-            // got from its parent is never dropped: the sockets are the
-            // parent's, and its locks may be held by threads left behind.
-            std::mem::forget(PROCESS.compare_and_swap(&found, Some(fresh)));
+            // Only one of several threads puts its own in place.
+            let before = PROCESS.compare_and_swap(&found, Some(fresh));
+            // What a child got from its parent is never dropped: the sockets
+            // are the parent's, and its locks may be held by threads left
+            // behind. What another thread has put here is not ours to keep.
+            if before.as_ref().is_some_and(|process| process.pid != pid) {
+                std::mem::forget(before);
+            }
         }
     }
 

@@ -10,12 +10,13 @@
  * asked with ?check=THREADS&visits=VISITS whether everything adds up.
  * Exit code: 0 all visits went well, 1 some did not.
  */
-#include <inttypes.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sapi/embed/php_embed.h>
 
@@ -92,6 +93,20 @@ static void *visitor(void *argument)
     return NULL;
 }
 
+/* How many sockets this process has open. */
+static int sockets(void)
+{
+    char target[64];
+    int count = 0;
+    DIR *descriptors = opendir("/proc/self/fd");
+    for (struct dirent *entry; descriptors && (entry = readdir(descriptors));) {
+        ssize_t length = readlinkat(dirfd(descriptors), entry->d_name, target, sizeof target);
+        count += length > 7 && memcmp(target, "socket:", 7) == 0;
+    }
+    closedir(descriptors);
+    return count;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 5) {
@@ -101,6 +116,7 @@ int main(int argc, char **argv)
     script = argv[1];
     int threads = atoi(argv[3]), visits = atoi(argv[4]);
     visitor_t *visitors = calloc((size_t) threads, sizeof *visitors);
+    int not_ours = sockets();
     char query[64];
 
     php_embed_module.ub_write = keep_output;
@@ -129,7 +145,13 @@ int main(int argc, char **argv)
     snprintf(query, sizeof query, "check=%d&visits=%d", threads, visits);
     visit(query);
 
+    int used = sockets() - not_ours;
     php_module_shutdown();
+    int left = sockets() - not_ours;
+    if (used == 0 || left != 0) {
+        fprintf(stderr, "%d of %d connections are left after the module's shutdown\n", left, used);
+        atomic_fetch_add(&failures, 1);
+    }
     sapi_shutdown();
     tsrm_shutdown();
     free(visitors);
