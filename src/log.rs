@@ -86,8 +86,8 @@ impl Stopwatch {
         let elapsed = self.0.map_or(Duration::ZERO, |start| start.elapsed());
         let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         match outcome {
-            Ok(bytes) => tracing::debug!(operation, host = host(), us, bytes, outcome = "ok"),
-            Err(error) => tracing::warn!(operation, host = host(), us, outcome = %error),
+            Ok(bytes) => tracing::debug!(operation, host = %host(), us, bytes, outcome = "ok"),
+            Err(error) => tracing::warn!(operation, host = %host(), us, outcome = %error),
         }
     }
 }
