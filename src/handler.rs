@@ -49,6 +49,8 @@ pub struct Handler {
     answer: Option<Answer>,
     /// The session that was read, and whether it was there.
     current: Option<(Sid, bool)>,
+    /// What it was, where its lock may be lost although we hold it.
+    seen: Option<Answer>,
     /// Why a check could not be made: the read that follows fails of it.
     failure: Option<Error>,
     /// Whether the server failed us: then it is not asked to unlock.
@@ -80,6 +82,7 @@ impl Handler {
             held: None,
             answer: None,
             current: None,
+            seen: None,
             failure: None,
             unreachable: false,
             unlocked: false,
@@ -200,6 +203,17 @@ impl Handler {
         Ok(Progress::Done(()))
     }
 
+    /// PHP has its copy of `self.data`.
+    pub fn handed_over(&mut self) {
+        let data = std::mem::take(&mut self.data);
+        self.seen = match &self.current {
+            Some((sid, existed)) if self.held.is_some() && self.target.is_changing() => {
+                Some(Answer { sid: sid.clone(), data: existed.then_some(data) })
+            }
+            _ => None,
+        };
+    }
+
     /// Ends a wait of [`Handler::read`].
     ///
     /// # Errors
@@ -234,7 +248,7 @@ impl Handler {
             |link, keys| {
                 tries += 1;
                 let replicas = settings.wait_replicas;
-                let mut link = Confirmed { link, replicas, confirmed: 0 };
+                let mut link = Confirmed { link, replicas, limit: None, confirmed: 0 };
                 let kept = match &held {
                     None => Store(&mut link).set(&keys.session, data, ttl).map(|()| Kept::Done),
                     Some(held) => {
@@ -247,8 +261,9 @@ impl Handler {
             },
         );
         match kept.map_err(Error::on_write)? {
-            Kept::Done if settings.proxied => {}
+            Kept::Done if settings.proxied => self.seen = None,
             Kept::Done => self.held = None,
+            Kept::Lost if self.reclaim(&sid) => return self.write(sid.as_bytes(), data, ttl),
             Kept::Lost | Kept::Gone => return Err(self.lost()),
         }
         let wanted = settings.wait_replicas;

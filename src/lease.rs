@@ -25,6 +25,8 @@ pub struct Held {
     pub lease: Duration,
     /// The servers it is kept on.
     pub target: Arc<Target>,
+    /// The one that gave it.
+    pub server: String,
 }
 
 /// The locks of one process that are renewed.

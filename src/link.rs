@@ -55,6 +55,8 @@ pub struct Confirmed<'a> {
     pub link: &'a mut dyn Link,
     /// How many replicas are asked for.
     pub replicas: u32,
+    /// How long they are waited for, if not for as long as for any answer.
+    pub limit: Option<Duration>,
     /// How many had it the last time.
     pub confirmed: u32,
 }
@@ -67,7 +69,9 @@ impl Link for Confirmed<'_> {
         // Redis looks at such timeouts ten times a second: the answer must be
         // in time all the same.
         let limit = self.link.read_timeout();
-        let timeout = limit.saturating_sub(LATE.max(limit / 10)).as_millis().max(1).to_string();
+        let in_time = limit.saturating_sub(LATE.max(limit / 10));
+        let timeout = self.limit.map_or(in_time, |limit| limit.min(in_time));
+        let timeout = timeout.as_millis().max(1).to_string();
         let replicas = self.replicas.to_string();
         let wait: &[&[u8]] = &[b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
         let mut answers = self.link.call_all(&[commands, &[wait]].concat())?;

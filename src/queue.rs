@@ -12,6 +12,7 @@ use redis::{RedisError, RedisResult, Value};
 
 use crate::connections::{Checkout, Trouble};
 use crate::error::Error;
+use crate::link::{Confirmed, Link};
 use crate::lock::{Holder, Token};
 use crate::resp::garbage;
 use crate::scripts::{Scripts, Standing, Turn, Wanted};
@@ -28,6 +29,10 @@ const MARGIN: Duration = Duration::from_millis(5);
 /// has gone silent is noticed after it, and a baton that a dying waiter took
 /// along delays the others by no more.
 const MAX_WAIT: Duration = Duration::from_secs(5);
+/// Longest wait for replicas to have the lock, where `wait_replicas` is set:
+/// a lock that they do not have is lost if the primary fails right now, but
+/// nothing is written without it.
+const MAX_CONFIRMATION: Duration = Duration::from_millis(100);
 /// How long a request without a limit is counted as a waiter.
 const ENDLESS: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -54,6 +59,8 @@ pub struct Request {
     pub refresh: Option<Ttl>,
     /// How long a failover may take.
     pub failover: Duration,
+    /// How many replicas are to have the lock before the request goes on.
+    pub replicas: u32,
 }
 
 /// How it ended.
@@ -159,7 +166,7 @@ impl Queue {
     }
 
     fn ask(&self, target: &Target, policy: &LockPolicy) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover } = &self.request;
+        let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
         let standing = match (self.counted, *wanted) {
             (true, _) => Standing::Inside,
             (false, Wanted::Unused) => Standing::Outside,
@@ -171,7 +178,8 @@ impl Queue {
         let keys = &place.keys;
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
-                Scripts(link).acquire(keys, token, policy.lease, *refresh, *wanted, standing)
+                let mut link = self.confirmed(link);
+                Scripts(&mut link).acquire(keys, token, policy.lease, *refresh, *wanted, standing)
             }
             ReadOnly::Wait | ReadOnly::NoWait => {
                 Scripts(link).peek(keys, *refresh, *wanted, standing, b"")
@@ -180,16 +188,23 @@ impl Queue {
     }
 
     fn claim(&self, target: &Target, policy: &LockPolicy, baton: &[u8]) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover } = &self.request;
+        let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
         let keys = &place.keys;
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
-                Scripts(link).claim(keys, token, policy.lease, *refresh, *wanted, baton)
+                let mut link = self.confirmed(link);
+                Scripts(&mut link).claim(keys, token, policy.lease, *refresh, *wanted, baton)
             }
             ReadOnly::Wait | ReadOnly::NoWait => {
                 Scripts(link).peek(keys, *refresh, *wanted, Standing::Inside, baton)
             }
         })
+    }
+
+    /// `link`, on which the lock is on the replicas too before it counts.
+    fn confirmed<'a>(&self, link: &'a mut dyn Link) -> Confirmed<'a> {
+        let replicas = self.request.replicas;
+        Confirmed { link, replicas, limit: Some(MAX_CONFIRMATION), confirmed: 0 }
     }
 
     /// A wait has failed of `error`: sees who serves the session now.

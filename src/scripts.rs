@@ -54,6 +54,7 @@ script!(WRITE_STAGED, "lua/write_staged.lua");
 script!(TOUCH, "lua/touch.lua");
 script!(DESTROY, "lua/destroy.lua");
 script!(RELEASE, "lua/release.lua");
+script!(RECLAIM, "lua/reclaim.lua");
 script!(RENEW, "lua/renew.lua");
 script!(LEAVE, "lua/leave.lua");
 
@@ -231,6 +232,20 @@ impl Scripts<'_> {
     /// Lets the lock last for another `lease` if we hold it.
     pub fn renew(&mut self, keys: &Keys, token: &Token, lease: Duration) -> RedisResult<Kept> {
         kept(self.run(&RENEW, keys, &[token.as_bytes(), &millis(lease)])?)
+    }
+
+    /// Takes a lock again that is gone, if nobody has it and the session is as
+    /// it was `before`, when it was read; none is a session that did not exist.
+    pub fn reclaim(
+        &mut self,
+        keys: &Keys,
+        token: &Token,
+        lease: Duration,
+        before: Option<&[u8]>,
+    ) -> RedisResult<Kept> {
+        let existed: &[u8] = if before.is_some() { b"1" } else { b"0" };
+        let args = [token.as_bytes(), &millis(lease), existed, before.unwrap_or_default()];
+        kept(self.run(&RECLAIM, keys, &args)?)
     }
 
     /// Stops being counted as a waiter.

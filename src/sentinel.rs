@@ -61,7 +61,7 @@ impl Sentinel {
             Ok(primary) => return Ok(primary),
             Err(first) => first,
         };
-        let (asked, address) = self.ask(first)?;
+        let (asked, address) = self.ask(first, self.failed())?;
         let process = Process::current();
         if self.path.server.persistent {
             self.watch.set_up(&process);
@@ -103,6 +103,13 @@ impl Sentinel {
         }
     }
 
+    /// The primary that has failed, where one has.
+    fn failed(&self) -> Option<Address> {
+        let state = self.state();
+        let failed = state.primary.as_ref().filter(|_| state.failed);
+        failed.map(|primary| primary.host().address.clone())
+    }
+
     /// The primary, if it is known.
     pub fn known_primary(&self) -> Option<Arc<Endpoint>> {
         self.state().primary.clone()
@@ -137,23 +144,28 @@ impl Sentinel {
     }
 
     /// Asks one after another, from the one with the number `first` on. The
-    /// first answer counts: a wrong one is found out at login.
-    fn ask(&self, first: usize) -> Result<(usize, Address), Error> {
+    /// first answer counts: a wrong one is found out at login. Only one that
+    /// still names the server that has `failed` may be behind the others.
+    fn ask(&self, first: usize, failed: Option<Address>) -> Result<(usize, Address), Error> {
         let service = &self.path.service;
         let command = question(service);
         let mut reasons = Vec::new();
+        let mut unchanged = None;
         let count = self.sentinels.len();
         for (index, sentinel) in
             self.sentinels.iter().enumerate().cycle().skip(first % count).take(count)
         {
             let host = &sentinel.host().address;
             match sentinel.run(|link| primary_address(link.call(&command)?)) {
+                Ok(Some(address)) if Some(&address) == failed.as_ref() => {
+                    unchanged = unchanged.or(Some((index, address)));
+                }
                 Ok(Some(address)) => return Ok((index, address)),
                 Ok(None) => reasons.push(format!("{host} does not know the service {service}")),
                 Err(trouble) => reasons.push(sentinel.failure(trouble).in_short()),
             }
         }
-        Err(Error::Connect {
+        unchanged.ok_or_else(|| Error::Connect {
             host: format!("service {service}"),
             reason: format!("no sentinel names its primary: {}", reasons.join("; ")),
         })

@@ -155,3 +155,25 @@ fn a_request_costs_the_same_behind_sentinels() {
         assert_eq!(fixture.proxies[0].flights(), 1 + 2, "{:?}", fixture.commands());
     }
 }
+
+#[test]
+fn replicas_confirm_the_lock_and_the_write_within_the_same_round_trips() {
+    let server = RedisServer::start(Options::default());
+    let config = vec![format!("replicaof 127.0.0.1 {}", server.port())];
+    let _replica = RedisServer::start(Options { config, ..Default::default() });
+    wait_until("the replica is in sync", || ask::<usize>(&server, &["WAIT", "1", "10"]) == 1);
+    let proxy = RecordingProxy::start(server.addr());
+    let php = php(&format!("tcp://{}", proxy.addr())).ini("redis_session.wait_replicas", "1");
+    for (locked, expected) in [
+        (false, &["GET", "SETEX", "WAIT"][..]),
+        (true, &["EVALSHA", "GET", "WAIT", "EVALSHA", "WAIT"]),
+    ] {
+        let (name, value) = locking(locked);
+        let site = Site::start(&php.clone().ini("session.use_strict_mode", "0").ini(name, value));
+        site.visit(SID, CHANGE).ok();
+        proxy.reset();
+        site.visit(SID, CHANGE).ok();
+        assert_eq!(proxy.command_names(), expected);
+        assert_eq!(proxy.flights(), 2);
+    }
+}

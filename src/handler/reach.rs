@@ -13,8 +13,8 @@ use crate::lock::Token;
 use crate::log::Stopwatch;
 use crate::process::Process;
 use crate::queue::{Outcome, Progress, Queue, Request};
-use crate::scripts::{Scripts, Wanted};
-use crate::settings::{LockPolicy, ReadOnly, Ttl};
+use crate::scripts::{Kept, Scripts, Wanted};
+use crate::settings::{LockPolicy, ReadOnly, Settings, Ttl};
 use crate::store::Store;
 use crate::topology::Access;
 
@@ -73,8 +73,8 @@ impl Handler {
                     None => Token::new(&policy.script).map_err(Error::Random)?,
                 };
                 let place = self.target.place(sid)?;
-                let failover = self.settings.failover;
-                Queue::new(Request { place, token, wanted, read_only, refresh, failover })
+                let Settings { failover, wait_replicas: replicas, .. } = *self.settings;
+                Queue::new(Request { place, token, wanted, read_only, refresh, failover, replicas })
             }
         };
         let stopwatch = Stopwatch::start();
@@ -107,7 +107,8 @@ impl Handler {
         }
         let Request { place, token, .. } = request;
         let (lease, target) = (policy.lease, self.target.clone());
-        let held = Arc::new(Held { sid: sid.clone(), place, token, lease, target });
+        let server = target.name(&place);
+        let held = Arc::new(Held { sid: sid.clone(), place, token, lease, target, server });
         if policy.renewed {
             let process = Process::current();
             process.leases.keep(&process, &held);
@@ -118,6 +119,21 @@ impl Handler {
     pub(super) fn held_for(&mut self, sid: &Sid) -> Option<Arc<Held>> {
         self.leave_parent();
         self.held.clone().filter(|held| held.sid == *sid)
+    }
+
+    /// Takes the lock again that a failed primary took along, as its replica
+    /// had not been told of it. Only at another server than the one that gave
+    /// it, only if nobody has it there, and only if the session is as it was
+    /// when it was read: so no write comes between.
+    pub(super) fn reclaim(&mut self, sid: &Sid) -> bool {
+        let (Some(held), Some(seen)) = (self.held_for(sid), self.seen.take()) else { return false };
+        if seen.sid != *sid || held.server == self.target.name(&held.place) {
+            return false;
+        }
+        let kept = self.ask("reclaim", sid, no_data, |link, keys| {
+            Scripts(link).reclaim(keys, &held.token, held.lease, seen.data.as_deref())
+        });
+        matches!(kept, Ok(Kept::Done))
     }
 
     pub(super) fn lost(&mut self) -> Error {

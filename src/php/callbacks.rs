@@ -177,8 +177,7 @@ unsafe extern "C" fn read(
     // The write says what is wrong with it.
     let (ttl, _) = Ttl::from_maxlifetime(maxlifetime);
     // SAFETY: `mod_data` and `sid` are PHP's and live. The data stay parked in
-    // the handler while PHP allocates, which may bail out; they are dropped
-    // before anything else of PHP runs.
+    // the handler while PHP allocates, which may bail out.
     unsafe {
         let done =
             persist(mod_data, |handler| handler.read(bytes(sid), ttl), Handler::interrupt_read);
@@ -187,7 +186,10 @@ unsafe extern "C" fn read(
         {
             let (start, size) = ((*parked).as_ptr(), (*parked).len());
             *value = ext_php_rs_zend_string_init(start.cast(), size, false);
-            *parked = Vec::new();
+            with(mod_data, |handler| {
+                handler.handed_over();
+                Ok(())
+            });
         }
         conclude(done.is_some())
     }

@@ -185,6 +185,7 @@ impl Scene {
             read_only: ReadOnly::No,
             refresh: None,
             failover: Duration::ZERO,
+            replicas: 0,
         })
     }
 
