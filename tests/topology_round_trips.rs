@@ -19,17 +19,23 @@ const SID: &str = "round-trips-0123456789";
 
 /// What a page costs, unlocked and locked: what it does, its round trips, and
 /// their commands without a lock.
-const COSTS: [(&str, &str, usize, &str); 7] = [
+const COSTS: [(&str, &str, usize, &str); 10] = [
     (SID, CHANGE, 2, "GET SETEX"),
     ("", CHANGE, 2, "GET SETEX"),
     (SID, LOOK, 2, "GET EXPIRE"),
     (SID, "session_start(['read_and_close' => true]);", 1, "GET"),
     (SID, "session_start(); $_SESSION['n'] = 0; session_abort();", 1, "GET"),
     (SID, "session_start(); session_regenerate_id(false);", 4, "GET SETEX GET SETEX"),
+    (SID, "session_start(); session_regenerate_id(true);", 4, "GET DEL GET SETEX"),
     (SID, "session_start(); session_destroy();", 2, "GET DEL"),
+    (SID, KNOWN_UNDER_STRICT, 2, "GET EXPIRE"),
+    (SID, UNKNOWN_UNDER_STRICT, 3, "GET GET SETEX"),
 ];
+const KNOWN_UNDER_STRICT: &str = "ini_set('session.use_strict_mode', 1); session_start();";
+const UNKNOWN_UNDER_STRICT: &str = "ini_set('session.use_strict_mode', 1);
+    session_id('unknown-' . bin2hex(random_bytes(8))); session_start();";
 /// Letting go of the lock is one more, where nothing else is sent.
-const LOCKED: [usize; 7] = [2, 2, 2, 1, 2, 4, 2];
+const LOCKED: [usize; 10] = [2, 2, 2, 1, 2, 4, 4, 2, 2, 3];
 
 /// Stopped in this order.
 struct Fixture {

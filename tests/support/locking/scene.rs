@@ -176,17 +176,8 @@ impl Scene {
         store(&self.server, SID, data);
     }
 
-    /// A request that has not asked yet.
     pub fn queue(&self, wanted: Wanted) -> Queue {
-        Queue::new(Request {
-            place: self.place(),
-            token: Token::new("").unwrap(),
-            wanted,
-            read_only: ReadOnly::No,
-            refresh: None,
-            failover: Duration::ZERO,
-            replicas: 0,
-        })
+        queue(self.place(), wanted)
     }
 
     /// A new request goes all the way.
@@ -194,6 +185,19 @@ impl Scene {
     pub fn wait(&self, wanted: Wanted, patience: Duration) -> (Result<Outcome, Error>, Duration) {
         wait_at(&self.target, &mut self.queue(wanted), patience)
     }
+}
+
+/// A request that has not asked yet.
+pub fn queue(place: Place, wanted: Wanted) -> Queue {
+    Queue::new(Request {
+        place,
+        token: Token::new("").unwrap(),
+        wanted,
+        read_only: ReadOnly::No,
+        refresh: None,
+        failover: Duration::ZERO,
+        replicas: 0,
+    })
 }
 
 /// Goes all the way, for at most 20 seconds; how it ended, and after how long.

@@ -1,0 +1,210 @@
+//! What is done with a session is the same wherever it is kept: each operation
+//! of the store and of the lock, on every kind of save path.
+// Tests stop at the first surprise, in their helper functions too.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::RedisResult;
+use redis_session::key::{Keys, Sid};
+use redis_session::link::Link;
+use redis_session::lock::Token;
+use redis_session::process::Process;
+use redis_session::queue::Outcome;
+use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::store::Store;
+use redis_session::topology::{Access, Place, Target};
+use support::certs::Certs;
+use support::cluster::{Cluster, ClusterOptions};
+use support::locking::scene::{LEASE, SECOND, joining, queue, received, ttl, wait_at};
+use support::sentinel::{Sentinel, SentinelOptions};
+use support::servers::{ClientCert, Options, RedisServer};
+
+/// So many that each host of a list and each node of a cluster has some.
+const SESSIONS: u8 = 24;
+const LARGE: usize = 300_000;
+
+/// One session somewhere.
+struct Session {
+    target: Arc<Target>,
+    place: Place,
+}
+
+impl Session {
+    fn run<T>(&self, exchange: impl Fn(&mut dyn Link, &Keys) -> RedisResult<T>) -> T {
+        let run = |link: &mut dyn Link| exchange(link, &self.place.keys);
+        self.target.run(&self.place, Access::Primary, Duration::ZERO, run).unwrap()
+    }
+
+    fn get(&self) -> Option<Vec<u8>> {
+        self.run(|link, keys| Store(link).get(&keys.session))
+    }
+
+    fn acquire(&self, token: &Token, wanted: Wanted, standing: Standing) -> Turn {
+        self.run(|link, keys| {
+            Scripts(link).acquire(keys, token, LEASE, Some(ttl()), wanted, standing)
+        })
+    }
+
+    fn write(&self, token: &Token, keep: bool, data: &[u8]) -> Kept {
+        self.run(|link, keys| Scripts(link).write(keys, token, ttl(), keep, false, data))
+    }
+
+    fn unlocked(&self) {
+        assert_eq!(self.get(), None);
+        assert!(!self.run(|link, keys| Store(link).touch(&keys.session, ttl())));
+        for data in [&b"a|i:1;"[..], b"", &vec![b'x'; LARGE]] {
+            self.run(|link, keys| Store(link).set(&keys.session, data, ttl()));
+            assert_eq!(self.get().as_deref(), Some(data));
+        }
+        assert!(self.run(|link, keys| Store(link).touch(&keys.session, ttl())));
+        let read = self.run(|link, keys| Store(link).get_and_touch(&keys.session, ttl()));
+        assert_eq!(read.map(|data| data.len()), Some(LARGE));
+        for _ in 0..2 {
+            self.run(|link, keys| Store(link).delete(&keys.session));
+            assert_eq!(self.get(), None);
+        }
+    }
+
+    fn locked(&self) {
+        let [ours, other] = [(); 2].map(|()| Token::new("").unwrap());
+        let no = Standing::Outside;
+        assert_eq!(self.acquire(&ours, Wanted::Known, no), Turn::Unwanted);
+        assert_eq!(self.acquire(&ours, Wanted::Unused, no), Turn::Ours(None));
+        assert_eq!(self.acquire(&ours, Wanted::Any, no), Turn::Ours(None), "asked again");
+        let busy = self.acquire(&other, Wanted::Any, no);
+        let is_ours =
+            |turn: &Turn| matches!(turn, Turn::Busy { holder, .. } if holder == ours.as_bytes());
+        assert!(is_ours(&busy), "{busy:?}");
+        let large = vec![b'y'; LARGE];
+        assert_eq!(self.write(&ours, true, b"small"), Kept::Done);
+        assert_eq!(self.write(&ours, true, &large), Kept::Done);
+        assert_eq!(self.write(&other, true, b"lost"), Kept::Lost);
+        assert_eq!(self.write(&other, true, &vec![b'z'; LARGE]), Kept::Lost);
+        let touch =
+            |token| self.run(|link, keys| Scripts(link).touch(keys, token, Some(ttl()), true));
+        assert_eq!((touch(&ours), touch(&other)), (Kept::Done, Kept::Lost));
+        let renew = |token| self.run(|link, keys| Scripts(link).renew(keys, token, LEASE));
+        assert_eq!((renew(&ours), renew(&other)), (Kept::Done, Kept::Lost));
+        let peek = || self.run(|link, keys| Scripts(link).peek(keys, None, Wanted::Any, no, b""));
+        assert!(is_ours(&peek()));
+        let release = |token| self.run(|link, keys| Scripts(link).release(keys, token));
+        assert_eq!((release(&other), release(&ours)), (Kept::Lost, Kept::Done));
+        assert_eq!(peek(), Turn::Ours(Some(large.clone())));
+        let reclaim = |before: Option<&[u8]>| {
+            self.run(|link, keys| Scripts(link).reclaim(keys, &ours, LEASE, before))
+        };
+        assert_eq!((reclaim(None), reclaim(Some(b"y"))), (Kept::Lost, Kept::Lost));
+        assert_eq!((reclaim(Some(&large)), reclaim(Some(&large))), (Kept::Done, Kept::Lost));
+        self.run(|link, keys| Scripts(link).destroy(keys, &ours));
+        assert_eq!(self.get(), None);
+        assert_eq!(self.acquire(&other, Wanted::Known, no), Turn::Unwanted, "and it is free");
+    }
+
+    /// The lock goes from hand to hand, by a request that waits for it and by
+    /// the parts that such a request is made of.
+    fn handed_over(&self) {
+        let [first, second] = [(); 2].map(|()| Token::new("").unwrap());
+        assert_eq!(self.acquire(&first, Wanted::Any, Standing::Outside), Turn::Ours(None));
+        assert!(matches!(self.acquire(&second, Wanted::Any, joining()), Turn::Busy { .. }));
+        let command: [&[u8]; 3] = [b"BLPOP", &self.place.keys.baton, b"60"];
+        let mut wait = self.target.send(&self.place, Duration::ZERO, &command).unwrap();
+        assert_eq!(self.write(&first, false, b"handed over"), Kept::Done);
+        let baton = received(&mut wait).unwrap();
+        let claim = || {
+            self.run(|link, keys| {
+                Scripts(link).claim(keys, &second, LEASE, None, Wanted::Any, &baton)
+            })
+        };
+        assert_eq!(claim(), Turn::Ours(Some(b"handed over".to_vec())));
+        assert!(matches!(claim(), Turn::Busy { .. }), "a baton is good for once");
+        std::thread::scope(|scope| {
+            let mut queue = queue(self.place.clone(), Wanted::Any);
+            let third = scope.spawn(move || wait_at(&self.target, &mut queue, 20 * SECOND));
+            assert_eq!(self.write(&second, false, b"twice"), Kept::Done);
+            let (outcome, _) = third.join().unwrap();
+            let is_ours = matches!(&outcome, Ok(Outcome::Ours(Some(data))) if data == b"twice");
+            assert!(is_ours, "{outcome:?}");
+        });
+        self.run(|link, keys| Store(link).delete(&keys.session));
+        self.run(|link, keys| Store(link).delete(&keys.lock));
+    }
+}
+
+#[track_caller]
+fn conforms(save_path: &str) {
+    let (target, warnings) = Process::current().target(save_path).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    for number in 0..SESSIONS {
+        // The first bytes choose a host, all of them a slot.
+        let sid = Sid::new(&[b'a' + number, b'1', b'2', b'3']).unwrap();
+        let session = Session { place: target.place(&sid).unwrap(), target: target.clone() };
+        session.unlocked();
+        session.locked();
+        session.handed_over();
+    }
+}
+
+const USER: &str = "sessions on >p@ss~w ~* &* +@all";
+const LOGIN: &str = "auth[]=sessions&auth[]=p%40ss~w";
+
+fn cafile(certs: &Certs) -> String {
+    format!("stream[cafile]={}", certs.ca.display())
+}
+
+#[test]
+fn one_server_conforms_by_its_port_its_socket_and_with_tls() {
+    let tls = Some(ClientCert::Optional);
+    let users = vec![USER.to_owned()];
+    let requirepass = Some("only-default".to_owned());
+    let server = RedisServer::start(Options { tls, users, requirepass, ..Default::default() });
+    conforms(&format!("tcp://{}?{LOGIN}", server.addr()));
+    conforms(&format!("unix://{}?{LOGIN}", server.socket().display()));
+    let cafile = cafile(server.certs());
+    conforms(&format!("tls://127.0.0.1:{}?database=2&{LOGIN}&{cafile}", server.tls_port()));
+    assert_eq!(server.keys(), [""; 0], "nothing is left behind");
+}
+
+#[test]
+fn several_servers_with_weights_conform() {
+    let [one, two] = [(); 2].map(|()| RedisServer::start(Options::default()));
+    conforms(&format!("tcp://{}?weight=1, tcp://{}?weight=2", one.addr(), two.addr()));
+    assert_eq!([one.keys(), two.keys()], [[""; 0]; 2]);
+}
+
+#[test]
+fn a_service_with_sentinels_conforms_with_and_without_tls() {
+    let service = Sentinel::start(SentinelOptions::default());
+    conforms(&service.save_path("", ""));
+    let users = vec![USER.to_owned()];
+    let requirepass = Some("only-default".to_owned());
+    let sentinel_password = Some("watch".to_owned());
+    let secure =
+        SentinelOptions { tls: true, users, requirepass, sentinel_password, ..Default::default() };
+    let service = Sentinel::start(secure);
+    let query = format!("sentinel_auth=watch&{LOGIN}&{}", cafile(service.certs()));
+    conforms(&service.save_path("", &query));
+    assert_eq!(service.server(service.primary()).keys(), [""; 0]);
+}
+
+#[test]
+fn a_cluster_conforms_with_and_without_tls() {
+    let cluster = Cluster::replicated();
+    conforms(&format!("redis-cluster://{},{}", cluster.node(0).addr(), cluster.node(1).addr()));
+    let users = vec![USER.to_owned()];
+    let requirepass = Some("only-default".to_owned());
+    let cluster = Cluster::start(ClusterOptions {
+        replicas: 1,
+        tls: true,
+        users,
+        requirepass,
+        ..Default::default()
+    });
+    let [one, two] = [0, 1].map(|node| cluster.node(node).tls_port());
+    let query = format!("{LOGIN}&{}", cafile(cluster.certs()));
+    conforms(&format!("rediss-cluster://127.0.0.1:{one},127.0.0.1:{two}?{query}"));
+    assert!(cluster.nodes().iter().all(|node| node.keys().is_empty()));
+}
