@@ -28,8 +28,11 @@ pub struct Cluster {
 #[derive(Default)]
 struct Map {
     ranges: Vec<Range>,
-    /// Slots that a redirection has corrected since the map was read.
-    moved: HashMap<usize, Address>,
+    /// The node that told them.
+    told_by: Option<Address>,
+    /// Slots that a redirection has corrected since the map was read, and
+    /// the node that redirected.
+    moved: HashMap<usize, (Address, Address)>,
     /// Whether the map is known to be out of date, and who has failed.
     stale: bool,
     suspect: Option<Address>,
@@ -87,6 +90,15 @@ impl Cluster {
         map.primaries.get(&primary.to_string()).cloned()
     }
 
+    /// What is said of the node that serves `slot`, and who says so, for the
+    /// message when it does not.
+    pub fn blame(&self, slot: usize) -> String {
+        let map = self.map();
+        let told_by = map.moved.get(&slot).map(|(_, from)| from).or(map.told_by.as_ref());
+        let says = told_by.map_or_else(String::new, |node| format!(", says {node}"));
+        format!("; it serves slot {slot} of the cluster{says}")
+    }
+
     /// What to do about `trouble` with the node `failed`.
     pub fn again(
         &self,
@@ -103,7 +115,7 @@ impl Cluster {
                 let receiver = self.endpoint(map, &to, Role::Any, &Process::current());
                 return Again::Once(Arc::new(receiver.asking()));
             }
-            map.moved.insert(slot, to);
+            map.moved.insert(slot, (to, failed.host().address.clone()));
             return Again::Elsewhere { at_once: true };
         }
         if !has_moved(trouble) {
@@ -141,7 +153,7 @@ impl Cluster {
             let from = &node.host().address;
             match node.run(|link| ranges(link.call(&[b"CLUSTER", b"SLOTS"])?, from)) {
                 Ok(ranges) => {
-                    self.map().replace(ranges, &self.path.seeds);
+                    self.map().replace(ranges, from, &self.path.seeds);
                     return Ok(());
                 }
                 Err(trouble) => reasons.push(node.failure(trouble).in_short()),
@@ -180,12 +192,14 @@ impl Map {
 
     fn nodes_of(&self, slot: usize) -> Option<(Address, Vec<Address>)> {
         let range = self.ranges.iter().find(|range| (range.first..=range.last).contains(&slot));
-        let primary = self.moved.get(&slot).or(range.map(|range| &range.primary))?;
+        let moved = self.moved.get(&slot).map(|(to, _)| to);
+        let primary = moved.or(range.map(|range| &range.primary))?;
         Some((primary.clone(), range.map(|range| range.replicas.clone()).unwrap_or_default()))
     }
 
-    fn replace(&mut self, ranges: Vec<Range>, seeds: &[Address]) {
+    fn replace(&mut self, ranges: Vec<Range>, told_by: &Address, seeds: &[Address]) {
         self.ranges = ranges;
+        self.told_by = Some(told_by.clone());
         self.moved.clear();
         self.stale = false;
         self.suspect = None;

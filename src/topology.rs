@@ -245,12 +245,8 @@ impl Target {
             (Servers::Sentinel(sentinel), Error::Connect { host, reason }) => {
                 Error::Connect { host, reason: format!("{reason}{}", sentinel.blame()) }
             }
-            (Servers::Cluster(_), Error::Connect { host, reason }) => {
-                let slot = place.shard;
-                Error::Connect {
-                    host,
-                    reason: format!("{reason}; it serves slot {slot} of the cluster"),
-                }
+            (Servers::Cluster(cluster), Error::Connect { host, reason }) => {
+                Error::Connect { host, reason: format!("{reason}{}", cluster.blame(place.shard)) }
             }
             (_, failure) => failure,
         }

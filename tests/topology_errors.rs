@@ -124,6 +124,44 @@ fn one_seed_that_is_right_is_enough() {
 }
 
 #[test]
+fn a_seed_with_a_wrong_map_or_a_wrong_redirection_is_named() {
+    let nobody = free_port();
+    let says_moved = format!("-MOVED 1 127.0.0.1:{nobody}\r\n").into_bytes();
+    let itself: std::sync::Arc<std::sync::OnceLock<u16>> = std::sync::Arc::default();
+    for redirects in [false, true] {
+        let (itself_, says_moved) = (itself.clone(), says_moved.clone());
+        let liar = ScriptedServer::start(move |command| match command[0].to_uppercase().as_str() {
+            "HELLO" => b"%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n".to_vec(),
+            "CLUSTER" => {
+                let port = if redirects { itself_.get().copied().unwrap_or(0) } else { nobody };
+                format!(
+                    "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$1\r\na\r\n"
+                )
+                .into_bytes()
+            }
+            "GET" => says_moved.clone(),
+            _ => b"+OK\r\n".to_vec(),
+        });
+        if redirects {
+            itself.set(liar.port()).unwrap();
+        }
+        let path = format!("seed[]={}&timeout=1", liar.addr());
+        let visit = Site::start(&php("rediscluster", &path)).visit("visitor", COUNT);
+        println!("{}", visit.warning());
+        if redirects {
+            // The last attempt of a second is at either of the two.
+            let warning = visit.warning();
+            assert!(warning.contains(&liar.addr()) && warning.contains(&nobody.to_string()));
+        } else {
+            assert_warning(
+                &visit,
+                &[&format!("says {}", liar.addr()), &nobody.to_string(), "refused"],
+            );
+        }
+    }
+}
+
+#[test]
 fn the_cluster_handler_without_a_cluster_says_so() {
     let server = RedisServer::start(Options::default());
     for path in [format!("tcp://{}", server.addr()), "timeout=2".into(), "seed[]=".into()] {
