@@ -100,6 +100,13 @@ pub enum Error {
          those of the request that took the lock are kept"
     )]
     LockLost,
+    /// The same, but an earlier attempt was not answered: it may have stored
+    /// the session and let go of the lock.
+    #[error(
+        "Unable to write session: session lock not held; the server failed before it said whether \
+         the changes of this request were stored, and another request has had the session since"
+    )]
+    Unanswered,
     /// There was no lock to write with.
     #[error("Unable to write session: session lock not held")]
     NotLocked,
@@ -162,6 +169,7 @@ impl Error {
             | Self::Interrupted
             | Self::Random(_)
             | Self::LockLost
+            | Self::Unanswered
             | Self::NotLocked
             | Self::ReadOnly
             | Self::Collision

@@ -228,7 +228,7 @@ impl Handler {
     ///
     /// # Errors
     /// [`Error::Sid`], [`Error::Write`], [`Error::ReadOnly`],
-    /// [`Error::LockLost`], [`Error::NotLocked`].
+    /// [`Error::LockLost`], [`Error::Unanswered`], [`Error::NotLocked`].
     pub fn write(&mut self, sid: &[u8], data: &[u8], ttl: Ttl) -> Result<(), Error> {
         let sid = Sid::new(sid)?;
         if self.settings.read_only != ReadOnly::No {
@@ -264,6 +264,10 @@ impl Handler {
             Kept::Done if settings.proxied => self.seen = None,
             Kept::Done => self.held = None,
             Kept::Lost if self.reclaim(&sid) => return self.write(sid.as_bytes(), data, ttl),
+            Kept::Lost | Kept::Gone if tries > 1 => {
+                self.held = None;
+                return Err(Error::Unanswered);
+            }
             Kept::Lost | Kept::Gone => return Err(self.lost()),
         }
         let wanted = settings.wait_replicas;

@@ -71,10 +71,9 @@ impl Sentinel {
         let known = state.primary.take().filter(|primary| primary.host().address == address);
         let is_leaving = state.leaving.is_some_and(|until| Instant::now() < until);
         if let Some(leaving) = known.as_ref().filter(|_| is_leaving) {
-            let host = leaving.host().address.to_string();
+            let error = replaced(leaving);
             state.primary = known;
-            let reason = "it is being replaced as the primary".to_owned();
-            return Err(Error::Connect { host, reason });
+            return Err(error);
         }
         state.failed = false;
         state.leaving = None;
@@ -170,6 +169,12 @@ impl Sentinel {
             reason: format!("no sentinel names its primary: {}", reasons.join("; ")),
         })
     }
+}
+
+/// The failure of using a primary that is about to be none.
+pub fn replaced(primary: &Endpoint) -> Error {
+    let host = primary.host().address.to_string();
+    Error::Connect { host, reason: "it is being replaced as the primary".to_owned() }
 }
 
 /// Asks who is the primary of `service`.

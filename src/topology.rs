@@ -19,7 +19,7 @@ use crate::link::Link;
 use crate::login::Role;
 use crate::process::Process;
 use crate::save_path::{self, SavePath};
-use crate::sentinel::Sentinel;
+use crate::sentinel::{Sentinel, replaced};
 
 /// First and longest pause between two attempts; a failover is noticed no
 /// later than the longest one after it happened.
@@ -188,7 +188,8 @@ impl Target {
                     }
                     _ => attempt(&endpoint),
                 } {
-                    Ok(value) => return Ok(value),
+                    Ok(value) if self.still_serves(&endpoint) => return Ok(value),
+                    Ok(_) => (replaced(&endpoint), Again::Elsewhere { at_once: false }),
                     Err(trouble) => {
                         let again = self.again(place, access, &endpoint, &trouble);
                         if trouble.is_timeout() {
@@ -237,6 +238,18 @@ impl Target {
             }
             Servers::Sentinel(sentinel) => sentinel.primary(),
             Servers::Cluster(cluster) => cluster.node(place.shard, access),
+        }
+    }
+
+    /// Whether what `endpoint` has just answered counts. A primary that is
+    /// replaced as planned answers for a while after its successor has left
+    /// it; but the sentinels tell before that, so it can be known by now.
+    fn still_serves(&self, endpoint: &Arc<Endpoint>) -> bool {
+        match &self.servers {
+            Servers::Standalone(_) | Servers::Cluster(_) => true,
+            Servers::Sentinel(sentinel) => {
+                sentinel.primary().is_ok_and(|primary| Arc::ptr_eq(&primary, endpoint))
+            }
         }
     }
 

@@ -38,7 +38,7 @@ for ($turn = (int) $worker; !file_exists($stop); $turn++) {
     }
     $detail = $warnings ? strtr(implode(' | ', $warnings), "\n", ' ') : $count;
     printf("%.6f %.6f %s %s %s\n", $begin, microtime(true), $id, $result, $detail);
-    usleep(2000);
+    usleep(5000);
 }
 echo "done\n";
 "#;
@@ -78,7 +78,7 @@ impl Load {
                 .env("IDS", &list)
                 .env("WORKER", &worker.to_string())
                 .env("STOP", stop.to_str().unwrap())
-                .timeout(Duration::from_secs(60))
+                .timeout(Duration::from_secs(180))
                 .spawn(WORKER)
         };
         Self { workers: (0..workers).map(spawn).collect(), ids: ids.to_vec(), dir }
@@ -97,6 +97,16 @@ impl Load {
             let mut lines = output.lines().rev().filter_map(Line::parse);
             lines.any(|line| line.begin > begin && line.result == "counted")
         })
+    }
+
+    /// The last lines of each worker, for a message.
+    pub fn last_requests(&self) -> String {
+        let outputs = self.workers.iter().map(Running::stdout);
+        let ends = outputs.map(|output| {
+            let lines: Vec<_> = output.lines().rev().take(3).collect();
+            lines.join("\n  ")
+        });
+        ends.collect::<Vec<_>>().join("\n")
     }
 
     /// Ends the workers; panics if one has crashed. `stored` tells what a
