@@ -142,18 +142,23 @@ impl Sentinel {
         }
     }
 
-    /// Asks one after another, from the one with the number `first` on. The
-    /// first answer counts: a wrong one is found out at login. Only one that
-    /// still names the server that has `failed` may be behind the others.
+    /// Asks one after another, from the one with the number `first` on; last
+    /// those that disagreed with the others. The first answer counts: a wrong
+    /// one is found out at login. Only one that still names the server that
+    /// has `failed` may be behind the others.
     fn ask(&self, first: usize, failed: Option<Address>) -> Result<(usize, Address), Error> {
         let service = &self.path.service;
         let command = question(service);
         let mut reasons = Vec::new();
         let mut unchanged = None;
         let count = self.sentinels.len();
-        for (index, sentinel) in
-            self.sentinels.iter().enumerate().cycle().skip(first % count).take(count)
-        {
+        let mut sentinels: Vec<_> =
+            self.sentinels.iter().enumerate().cycle().skip(first % count).take(count).collect();
+        sentinels.sort_by_key(|(index, _)| self.watch.is_odd(*index));
+        for (index, sentinel) in sentinels {
+            if unchanged.is_some() && self.watch.is_odd(index) {
+                break;
+            }
             let host = &sentinel.host().address;
             match sentinel.run(|link| primary_address(link.call(&command)?)) {
                 Ok(Some(address)) if Some(&address) == failed.as_ref() => {

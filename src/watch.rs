@@ -38,16 +38,23 @@ pub enum News {
 /// Where the sentinels of a service are listened to.
 pub struct Watch {
     service: String,
-    posts: Mutex<Vec<Post>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    posts: Vec<Post>,
+    /// The primary that most named when we began to listen, and one of them;
+    /// until it is looked at.
+    agreed: Option<(usize, Address)>,
 }
 
 struct Post {
     sentinel: Arc<Endpoint>,
     connection: Option<Connection>,
-    /// The primary it named when we began to listen.
-    named: Option<Address>,
     /// When to try again, where there is no connection.
     due: Option<Instant>,
+    /// Whether it named another primary than most did.
+    odd: bool,
 }
 
 impl Watch {
@@ -56,21 +63,21 @@ impl Watch {
         let post = |sentinel: &Arc<Endpoint>| Post {
             sentinel: sentinel.clone(),
             connection: None,
-            named: None,
             due: None,
+            odd: false,
         };
         let posts = sentinels.iter().map(post).collect();
-        Self { service: service.to_owned(), posts: Mutex::new(posts) }
+        let state = State { posts, agreed: None };
+        Self { service: service.to_owned(), state: Mutex::new(state) }
     }
 
     /// What was said since the last time, and which sentinel said it.
     /// `primary` is the one that is believed in.
     pub fn news(&self, primary: &Address) -> Option<(usize, News)> {
-        let mut news = None;
-        for (index, post) in self.posts().iter_mut().enumerate() {
-            if post.named.take().is_some_and(|named| named != *primary) {
-                news = Some((index, News::Changed));
-            }
+        let state = &mut *self.state();
+        let agreed = state.agreed.take().filter(|(_, named)| named != primary);
+        let mut news = agreed.map(|(index, _)| (index, News::Changed));
+        for (index, post) in state.posts.iter_mut().enumerate() {
             let Some(text) = post.connection.as_mut().and_then(Connection::news) else { continue };
             if text.is_empty() {
                 // Whoever went away may have said something before.
@@ -92,7 +99,7 @@ impl Watch {
     pub fn set_up(self: &Arc<Self>, process: &Process) {
         let now = Instant::now();
         let mut due = false;
-        for post in self.posts().iter_mut() {
+        for post in &mut self.state().posts {
             if post.connection.is_none() && post.due.is_none_or(|due| due <= now) {
                 post.due = Some(now + RETRY);
                 due = true;
@@ -110,18 +117,44 @@ impl Watch {
 
     fn connect(&self) {
         let silent: Vec<_> = {
-            let posts = self.posts();
+            let posts = &self.state().posts;
             let silent = posts.iter().enumerate().filter(|(_, post)| post.connection.is_none());
             silent.map(|(index, post)| (index, post.sentinel.clone())).collect()
         };
+        let mut named = Vec::new();
         for (index, sentinel) in silent {
             let Ok(mut connection) = sentinel.open() else { continue };
-            let Ok(named) = self.subscribe(&mut connection, &sentinel) else { continue };
-            if let Some(post) = self.posts().get_mut(index) {
+            let Ok(primary) = self.subscribe(&mut connection, &sentinel) else { continue };
+            named.extend(primary.map(|primary| (index, primary)));
+            if let Some(post) = self.state().posts.get_mut(index) {
                 post.connection = Some(connection);
-                post.named = named;
             }
         }
+        self.compare(&named);
+    }
+
+    /// Finds the primary that more than half of all sentinels have `named`,
+    /// and those that named another one: such a sentinel is behind, or
+    /// watches something else.
+    fn compare(&self, named: &[(usize, Address)]) {
+        let state = &mut *self.state();
+        let votes = |primary| named.iter().filter(|(_, other)| other == primary).count();
+        let agreed = named.iter().find(|(_, primary)| votes(primary) * 2 > state.posts.len());
+        let Some((_, primary)) = agreed else { return };
+        for (index, other) in named {
+            let Some(post) = state.posts.get_mut(*index) else { continue };
+            post.odd = other != primary;
+            if post.odd {
+                let sentinel = &post.sentinel.host().address;
+                tracing::warn!(%sentinel, names = %other, others = %primary, "a sentinel disagrees");
+            }
+        }
+        state.agreed = agreed.cloned();
+    }
+
+    /// Whether that sentinel named another primary than most did.
+    pub fn is_odd(&self, index: usize) -> bool {
+        self.state().posts.get(index).is_some_and(|post| post.odd)
     }
 
     /// Subscribes, and asks for the primary in the same flight, so that no
@@ -141,7 +174,7 @@ impl Watch {
         primary_address(answer.unwrap_or(Value::Nil))
     }
 
-    fn posts(&self) -> MutexGuard<'_, Vec<Post>> {
-        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

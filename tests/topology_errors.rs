@@ -94,6 +94,38 @@ fn a_sentinel_that_names_a_replica_or_nobody_is_named_unless_another_one_is_righ
 }
 
 #[test]
+fn a_sentinel_that_names_the_primary_of_something_else_is_outvoted_and_told_of() {
+    let mut service = Sentinel::start(SentinelOptions { replicas: 0, ..Default::default() });
+    let elsewhere = RedisServer::start(Options::default());
+    let liar = ScriptedServer::sentinel_naming(elsewhere.port());
+    let dir = tempfile::TempDir::with_prefix("log-").unwrap();
+    let log = dir.path().join("log");
+    let path = service
+        .save_path("", "timeout=1&read_timeout=0.3")
+        .replace("://", &format!("://{},", liar.addr()));
+    let php = php("redis", &path)
+        .ini("redis_session.log", log.to_str().unwrap())
+        .ini("redis_session.log_level", "warn");
+    let site = Site::start(&php);
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    wait_until("the log tells who disagrees", || {
+        site.visit("visitor", COUNT);
+        told().contains("a sentinel disagrees") && told().contains(&liar.addr())
+    });
+    let before = calls(&elsewhere, "setex");
+    for _ in 0..20 {
+        site.visit("visitor", COUNT).ok();
+    }
+    // Also when there is reason to ask again.
+    service.freeze(0);
+    let visit = site.visit("visitor", COUNT);
+    service.thaw(0);
+    assert_warning(&visit, &[&service.server(0).addr()]);
+    wait_until("it is back", || site.visit("visitor", COUNT).warnings.is_empty());
+    assert_eq!(calls(&elsewhere, "setex"), before, "{}", told());
+}
+
+#[test]
 fn seeds_that_are_of_no_use_are_named_with_the_reason() {
     let plain = RedisServer::start(Options::default());
     let http = ScriptedServer::http();

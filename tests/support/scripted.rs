@@ -45,6 +45,12 @@ impl ScriptedServer {
                 let port = port.to_string();
                 format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len()).into_bytes()
             }
+            "SUBSCRIBE" => {
+                let channels = command[1..].iter().map(|name| {
+                    format!(">3\r\n$9\r\nsubscribe\r\n${}\r\n{name}\r\n:1\r\n", name.len())
+                });
+                channels.collect::<String>().into_bytes()
+            }
             _ => b"+OK\r\n".to_vec(),
         })
     }
