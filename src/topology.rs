@@ -26,6 +26,10 @@ use crate::sentinel::{Sentinel, replaced};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// In less than this no sentinel tells that it promotes a replica and does so:
+/// it acts in its next turn, of which there are 10 to 20 a second.
+const PROMPT: Duration = Duration::from_millis(25);
+
 /// The servers of one save path.
 pub struct Target {
     path: SavePath,
@@ -181,6 +185,7 @@ impl Target {
         // A server that let us wait once is only tried in passing after that.
         let mut silent = None;
         loop {
+            let looked = Instant::now();
             let (failure, again) = match self.endpoint(place, access) {
                 Ok(endpoint) => match match &silent {
                     Some(address) if *address == endpoint.host().address => {
@@ -188,7 +193,7 @@ impl Target {
                     }
                     _ => attempt(&endpoint),
                 } {
-                    Ok(value) if self.still_serves(&endpoint) => return Ok(value),
+                    Ok(value) if self.still_serves(&endpoint, looked) => return Ok(value),
                     Ok(_) => (replaced(&endpoint), Again::Elsewhere { at_once: false }),
                     Err(trouble) => {
                         let again = self.again(place, access, &endpoint, &trouble);
@@ -243,12 +248,14 @@ impl Target {
 
     /// Whether what `endpoint` has just answered counts. A primary that is
     /// replaced as planned answers for a while after its successor has left
-    /// it; but the sentinels tell before that, so it can be known by now.
-    fn still_serves(&self, endpoint: &Arc<Endpoint>) -> bool {
+    /// it; but the sentinels tell before that. They were `looked` at before
+    /// the exchange: if that took long, they may have told in between.
+    fn still_serves(&self, endpoint: &Arc<Endpoint>, looked: Instant) -> bool {
         match &self.servers {
             Servers::Standalone(_) | Servers::Cluster(_) => true,
             Servers::Sentinel(sentinel) => {
-                sentinel.primary().is_ok_and(|primary| Arc::ptr_eq(&primary, endpoint))
+                looked.elapsed() < PROMPT
+                    || sentinel.primary().is_ok_and(|primary| Arc::ptr_eq(&primary, endpoint))
             }
         }
     }

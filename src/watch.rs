@@ -2,8 +2,8 @@
 //!
 //! A primary that is replaced as planned goes on taking writes for seconds,
 //! and they are lost: nothing fails, so nobody would ask. So each process
-//! listens to the sentinels, and looks, before each exchange and before its
-//! outcome counts, whether they have said something. Looking costs a system
+//! listens to the sentinels, and looks, before each exchange, and after one
+//! that took long, whether they have said something. Looking costs a system
 //! call each, and no round trip. They say it before the replica is told, so
 //! whatever the old primary has done after that is known to be in vain.
 
