@@ -14,6 +14,9 @@ pub enum Fault {
     /// The client gets this many bytes, then both sides lose the connection.
     /// With 0 it is cut when the reply is there: the command was carried out.
     CutAfterReplyBytes(usize),
+    /// The client's connection is reset when it sends something; the server
+    /// gets nothing of it.
+    Reset,
     /// New connections are accepted, then reset.
     ResetOnAccept,
     /// Nothing passes either way, and nobody closes. What was held back passes
@@ -33,6 +36,8 @@ pub enum Fault {
 pub struct Verdict {
     pub pass: Vec<u8>,
     pub then_cut: bool,
+    /// With RST in place of FIN.
+    pub by_reset: bool,
 }
 
 /// Counts one direction of one connection for the faults that cut.
@@ -102,6 +107,10 @@ impl Faults {
                 Verdict::pass(bytes)
             }
             Fault::CutAfterRequestBytes(limit) => self.cut(meter, generation, limit, bytes),
+            Fault::Reset => {
+                self.spend(generation);
+                Verdict { pass: Vec::new(), then_cut: true, by_reset: true }
+            }
             Fault::None
             | Fault::CutAfterReplyBytes(_)
             | Fault::ResetOnAccept
@@ -133,6 +142,7 @@ impl Faults {
             Fault::None
             | Fault::Delay(_)
             | Fault::CutAfterRequestBytes(_)
+            | Fault::Reset
             | Fault::ResetOnAccept
             | Fault::Stall => Verdict::pass(reply),
         }
@@ -148,7 +158,7 @@ impl Faults {
         if then_cut {
             self.spend(generation);
         }
-        Verdict { pass: bytes[..pass].to_vec(), then_cut }
+        Verdict { pass: bytes[..pass].to_vec(), then_cut, by_reset: false }
     }
 
     /// The fault that is set, once it is not (or no longer) a stall.
@@ -193,6 +203,6 @@ impl Faults {
 
 impl Verdict {
     fn pass(bytes: &[u8]) -> Self {
-        Self { pass: bytes.to_vec(), then_cut: false }
+        Self { pass: bytes.to_vec(), then_cut: false, by_reset: false }
     }
 }

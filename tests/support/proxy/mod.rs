@@ -16,6 +16,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use recording::Recording;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::{self, JoinHandle};
 
@@ -43,6 +44,8 @@ struct Pair {
     id: usize,
     client: TcpStream,
     server: TcpStream,
+    /// The client's side is being reset: it is closed, and not shut down.
+    reset: AtomicBool,
 }
 
 impl RecordingProxy {
@@ -189,14 +192,18 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 /// Closes with RST in place of FIN.
 fn reset(client: TcpStream) {
+    reset_when_closed(&client);
+}
+
+fn reset_when_closed(client: &TcpStream) {
     let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
-    setsockopt(&client, sockopt::Linger, &at_once).unwrap();
+    setsockopt(client, sockopt::Linger, &at_once).unwrap();
 }
 
 fn link(shared: &Arc<Shared>, id: usize, client: TcpStream, server: TcpStream) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
-    let pair = Arc::new(Pair { id, client, server });
+    let pair = Arc::new(Pair { id, client, server, reset: AtomicBool::new(false) });
     let weak = Arc::downgrade(&pair);
     let spawn = |pump: fn(&Shared, &Pair)| {
         let (shared, pair) = (shared.clone(), pair.clone());
@@ -212,6 +219,10 @@ fn requests(shared: &Shared, pair: &Pair) {
     pump(pair, &pair.client, &pair.server, |bytes| {
         shared.recording().sent(pair.id, bytes);
         let verdict = shared.faults.on_request(&mut meter, bytes);
+        if verdict.by_reset {
+            reset_when_closed(&pair.client);
+            pair.reset.store(true, Ordering::SeqCst);
+        }
         shared.forward(&verdict, &pair.server)
     });
 }
@@ -233,6 +244,7 @@ fn pump(pair: &Pair, mut from: &TcpStream, to: &TcpStream, mut pass: impl FnMut(
     let mut buffer = [0; 65536];
     loop {
         match from.read(&mut buffer) {
+            Ok(0) if pair.reset.load(Ordering::SeqCst) => return,
             Ok(0) => {
                 // The other direction may have more to say.
                 let _ = to.shutdown(Shutdown::Write);
@@ -247,7 +259,9 @@ fn pump(pair: &Pair, mut from: &TcpStream, to: &TcpStream, mut pass: impl FnMut(
 
 impl Pair {
     fn cut(&self) {
-        let _ = self.client.shutdown(Shutdown::Both);
+        if !self.reset.load(Ordering::SeqCst) {
+            let _ = self.client.shutdown(Shutdown::Both);
+        }
         let _ = self.server.shutdown(Shutdown::Both);
     }
 }
