@@ -48,6 +48,9 @@ any_exists() {
 # Succeeds if the headers of PHP_CONFIG include the session API.
 has_session_headers() { [[ -e $("$PHP_CONFIG" --include-dir)/ext/session/php_session.h ]]; }
 
+# Prints the oldest Rust that will do for the checkout $1.
+wanted_rust() { sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$1/Cargo.toml"; }
+
 # Builds for the PHP that find_php found, with the cargo that find_cargo found,
 # and sets LIBRARY. Under sudo, cargo runs as the user who called sudo, so that
 # their toolchain is used and target/ stays theirs.
