@@ -15,6 +15,7 @@ if test "$PHP_REDIS_SESSION" != "no"; then
   fi
 
   PHP_SUBST([PHP_CONFIG])
+  PHP_ADD_BUILD_DIR([$abs_builddir/modules])
   PHP_MODULES="$PHP_MODULES \$(phplibdir)/redis_session.so"
   PHP_ADD_MAKEFILE_FRAGMENT([$abs_srcdir/Makefile.frag], [$abs_srcdir], [$abs_builddir])
 
