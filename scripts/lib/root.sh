@@ -37,9 +37,11 @@ root_made() {
 }
 
 # Makes root $1 of Debian's release $2 with the packages $3.., unless it is
-# there, and sets ROOT to its folder. Its services never start.
+# there, and sets ROOT to its folder. Its services never start. The release
+# sid+experimental is sid, and what only experimental has.
 make_root() {
-  local name=$1 suite=$2 cache lock start=$SECONDS mirror
+  local name=$1 suite=${2%+*} cache lock start=$SECONDS mirror more=''
+  if [[ $2 == *+* ]]; then more=${2#*+}; fi
   shift 2
   cache=$(roots_cache)
   ROOT=$cache/$name
@@ -58,9 +60,13 @@ make_root() {
       # shellcheck disable=SC2016 # expands in the inner shell
       as_root bash -euc 'printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"
         printf "APT::Install-Recommends 0;\nAcquire::Languages none;\nDpkg::Use-Pty 0;\n" >"$1/etc/apt/apt.conf.d/redis-session"
-        : >"$1/.base"' make_root "$ROOT"
+        if [[ $3 ]]; then printf "deb %s %s main\n" "$2" "$3" >"$1/etc/apt/sources.list.d/$3.list"; fi
+        : >"$1/.base"' make_root "$ROOT" "$mirror" "$more"
     fi
     step "Installing in $ROOT: $*"
+    # How to reach the mirror and what to think of its dates, as here.
+    apt-config dump 2>/dev/null | grep -E '^Acquire::(https?::Proxy|Check-(Valid-Until|Date)) ' |
+      as_root tee "$ROOT/etc/apt/apt.conf.d/as-outside" >/dev/null || true
     in_root "$ROOT" bash -euc 'export DEBIAN_FRONTEND=noninteractive
       apt-get -q update; apt-get -q -y install "$@"; apt-get clean' install "$@" >>"$ROOT.log" 2>&1 </dev/null ||
       { tail -n 8 "$ROOT.log" >&2; die "$ROOT cannot have all of: $*" "See above, and $ROOT.log"; }
