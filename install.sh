@@ -118,8 +118,7 @@ install_file() {
 write_ini() {
   local text
   text=$(mktemp)
-  # Debian reads the priority; phpredis has 20 and must come first.
-  printf '; configuration for the redis_session module\n; priority=30\nextension=redis_session\n' >"$text"
+  ini_text >"$text"
   install_file "$text" "$DESTDIR$ini"
   rm -f "$text"
 }
