@@ -7,6 +7,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$root/scripts/lib/packages.sh"
 # shellcheck source=scripts/lib/build.sh
 source "$root/scripts/lib/build.sh"
+# shellcheck source=scripts/lib/requirements.sh
+source "$root/scripts/lib/requirements.sh"
 
 usage() {
   cat <<USAGE
@@ -54,59 +56,6 @@ while (($#)); do
 done
 DESTDIR=${DESTDIR%/}
 if [[ $DESTDIR && $DESTDIR != /* ]]; then DESTDIR=$PWD/$DESTDIR; fi
-
-# ---------------------------------------------------------------- requirements
-
-# Fills `missing` with what the build lacks, as Debian packages, and `reasons`
-# with one line for each.
-find_missing() {
-  missing=() reasons=()
-  local config=${php_config:-${PHP_CONFIG:-php-config}} version
-  if ! command -v "$config" >/dev/null; then
-    missing+=("$(php_dev_package)")
-    reasons+=("$config: PHP's development files")
-  elif ! PHP_CONFIG=$config has_session_headers; then
-    version=$("$config" --version | cut -d. -f1,2)
-    missing+=("php$version-dev")
-    reasons+=("$("$config" --include-dir)/ext/session/php_session.h: the headers of PHP $version")
-  fi
-  if ! has_libclang; then
-    missing+=(libclang-dev)
-    reasons+=("libclang: reads PHP's headers while building (elsewhere than usual? set LIBCLANG_PATH)")
-  fi
-  if ! command -v cc >/dev/null; then
-    missing+=(gcc libc6-dev)
-    reasons+=("cc: a C compiler, which Rust uses as its linker")
-  fi
-}
-
-check_requirements() {
-  local missing reasons
-  if [[ $php_config ]] && ! command -v "$php_config" >/dev/null; then
-    die "--php-config: there is no such program: $php_config"
-  fi
-  find_missing
-  if ((${#missing[@]})) && [[ $deps == yes ]] && command -v apt-get >/dev/null; then
-    install_packages "${missing[@]}"
-    hash -r
-    find_missing
-  fi
-  ((${#missing[@]})) || return 0
-
-  printf 'error: the build needs what is not here:\n' >&2
-  printf '       %s\n' "${reasons[@]}" >&2
-  if command -v apk >/dev/null; then
-    echo "Install: apk add php-dev clang-dev gcc musl-dev   (php-dev by its version: php83-dev)" >&2
-  elif command -v dnf >/dev/null; then
-    echo "Install: dnf install php-devel clang-devel gcc" >&2
-  elif [[ $deps == yes ]] && command -v apt-get >/dev/null; then
-    echo "The packages ${missing[*]} do not bring it. A PHP that does not come from" >&2
-    echo "packages needs its own headers: see 'make install-headers', or --php-config." >&2
-  else
-    echo "Install: apt-get install ${missing[*]}   (or: ./install.sh --deps)" >&2
-  fi
-  exit 1
-}
 
 # ------------------------------------------------------------------- locations
 
@@ -169,8 +118,7 @@ install_file() {
 write_ini() {
   local text
   text=$(mktemp)
-  # Debian reads the priority; phpredis has 20 and must come first.
-  printf '; configuration for the redis_session module\n; priority=30\nextension=redis_session\n' >"$text"
+  ini_text >"$text"
   install_file "$text" "$DESTDIR$ini"
   rm -f "$text"
 }
@@ -273,11 +221,9 @@ explain_reload() {
 # --------------------------------------------------------------------- actions
 
 do_install() {
-  check_requirements
+  check_requirements "$php_config" "$deps"
   find_php "$php_config"
-  local rust_version
-  rust_version=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$root/Cargo.toml")
-  find_cargo "$rust_version"
+  find_cargo "$(wanted_rust "$root")"
   find_locations
   step "Building for PHP $("$PHP_CONFIG" --version) ($PHP) with $CARGO; the first build takes a few minutes"
   build_extension "$root"

@@ -1,9 +1,32 @@
 <?php
-// The page of scripts/demo: a visit counter and one session variable, served by
-// three PHP nodes that share nothing but Redis.
+// The page of scripts/demo: a visit counter, a login and one session variable,
+// served by three PHP nodes that share nothing but Redis.
 declare(strict_types=1);
 
 const RECENT = 12; // visits that the page shows
+const LONGEST_HOLD = 3000; // ms
+
+/** One of the page's forms, which is no visit: the redirect after it makes the next. */
+function change(array $form, string $node): void
+{
+    $text = static fn (string $name): string => is_string($form[$name] ?? null) ? substr($form[$name], 0, 200) : '';
+    switch ($text('action')) {
+        case 'log in':
+            // An id that somebody knew before the login must be worth nothing after it.
+            session_regenerate_id(true);
+            $_SESSION['user'] = $text('name') !== '' ? $text('name') : 'nobody';
+            break;
+        case 'log out':
+            $cookie = session_get_cookie_params();
+            unset($cookie['lifetime']);
+            setcookie(session_name(), '', ['expires' => 1] + $cookie);
+            session_destroy();
+            break;
+        default:
+            $_SESSION['value'] = $text('value');
+            $_SESSION['value_from'] = $node;
+    }
+}
 
 /** Seconds until Redis drops the session, or null if Redis does not say. */
 function seconds_left(string $id): ?int
@@ -46,10 +69,7 @@ if (!session_start()) {
 }
 
 if ($_SERVER['REQUEST_METHOD'] === 'POST') {
-    // Changing the value is no visit; the redirect makes the next one.
-    $value = $_POST['value'] ?? '';
-    $_SESSION['value'] = is_string($value) ? substr($value, 0, 200) : '';
-    $_SESSION['value_from'] = $node;
+    change($_POST, $node);
     session_write_close();
     header('Location: ./', true, 303);
     exit;
@@ -60,6 +80,11 @@ $visits = $_SESSION['visits'] = ($_SESSION['visits'] ?? 0) + 1;
 $recent = $_SESSION['recent'] = array_slice([...($_SESSION['recent'] ?? []), [$visits, $node, $number]], -RECENT);
 $value = $_SESSION['value'] ?? '';
 $value_from = $_SESSION['value_from'] ?? '';
+$user = $_SESSION['user'] ?? '';
+if (isset($_GET['hold'])) {
+    // As a slow page would: what else this visitor asks for must wait, or a visit is lost.
+    usleep(1000 * max(0, min(LONGEST_HOLD, (int) $_GET['hold'])));
+}
 session_write_close(); // frees the session for other requests of this visitor
 $left = seconds_left(session_id());
 
@@ -104,11 +129,26 @@ if (isset($_GET['plain']) || str_contains($_SERVER['HTTP_ACCEPT'] ?? '', 'applic
     <form method="post" action="./">
       <label for="field">Text</label>
       <input id="field" name="value" value="<?= html($value) ?>" maxlength="60" placeholder="anything" autocomplete="off">
-      <button>Save</button>
+      <button name="action" value="save">Save</button>
     </form>
 <?php if ($value_from !== ''): ?>
     <p class="note">Saved by <?= html($value_from) ?>, read by <?= html($node) ?>.</p>
 <?php endif ?>
+  </section>
+
+  <section aria-labelledby="login">
+    <h2 id="login">A login</h2>
+    <form method="post" action="./">
+<?php if ($user === ''): ?>
+      <label for="name">Name</label>
+      <input id="name" name="name" maxlength="60" placeholder="any name, no password" autocomplete="off" required>
+      <button name="action" value="log in">Log in</button>
+<?php else: ?>
+      <p class="user">Logged in as <strong><?= html($user) ?></strong></p>
+      <button name="action" value="log out">Log out</button>
+<?php endif ?>
+    </form>
+    <p class="note"><?= $user === '' ? 'Logging in gives the session a new id, and the old one ends.' : 'Logging out deletes the session from Redis.' ?></p>
   </section>
 
   <section aria-labelledby="session">
@@ -132,6 +172,7 @@ if (isset($_GET['plain']) || str_contains($_SERVER['HTTP_ACCEPT'] ?? '', 'applic
     <ul>
       <li><a href="./">Reload</a>: the next node answers, and the count goes on.</li>
       <li>Save another text and reload: every node knows it.</li>
+      <li>Open <a href="./?hold=3000" target="_blank">a slow page</a> and reload this one at once: it waits its turn, and no visit is lost.</li>
       <li>Stop a node with the command that <code>scripts/demo</code> printed, and reload: nobody is logged out.</li>
     </ul>
   </section>

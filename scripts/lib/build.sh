@@ -48,6 +48,9 @@ any_exists() {
 # Succeeds if the headers of PHP_CONFIG include the session API.
 has_session_headers() { [[ -e $("$PHP_CONFIG" --include-dir)/ext/session/php_session.h ]]; }
 
+# Prints the oldest Rust that will do for the checkout $1.
+wanted_rust() { sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$1/Cargo.toml"; }
+
 # Builds for the PHP that find_php found, with the cargo that find_cargo found,
 # and sets LIBRARY. Under sudo, cargo runs as the user who called sudo, so that
 # their toolchain is used and target/ stays theirs.
@@ -76,12 +79,17 @@ built_library() {
   [[ -e $LIBRARY ]] && LIBRARY=$(realpath "$LIBRARY")
 }
 
+# Prints the ini file that enables the extension. Debian reads the priority;
+# phpredis has 20 and must come first.
+ini_text() { printf '; configuration for the redis_session module\n; priority=30\nextension=redis_session\n'; }
+
 # Loads $1 into PHP and asks whether it is there, since PHP only warns about an
 # extension that it cannot load, and goes on without it.
 load_test() {
   local output status=0 session=()
   # Alpine's session extension is itself a shared one.
-  if ! "$PHP" -n -m | grep -qx session; then session=(-d extension=session); fi
+  # (Not grep -q, whose early end PHP would take for an error of its own.)
+  if ! "$PHP" -n -m | grep -x session >/dev/null; then session=(-d extension=session); fi
   # shellcheck disable=SC2016 # PHP's variables
   output=$("$PHP" -n -d display_errors=stderr -d display_startup_errors=1 -d html_errors=0 "${session[@]}" \
     -d extension="$1" -r '

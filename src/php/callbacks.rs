@@ -3,7 +3,7 @@
 //! Each runs one method of [`Handler`] under a guard, and then, owning
 //! nothing, tells PHP what came of it.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 use std::ptr;
 
 use ext_php_rs::ffi::{
@@ -111,7 +111,7 @@ fn ttl(maxlifetime: zend_long) -> Ttl {
 #[cfg(open_takes_zend_string)]
 type Text = *mut zend_string;
 #[cfg(not(open_takes_zend_string))]
-type Text = *const c_char;
+type Text = *const std::ffi::c_char;
 
 unsafe extern "C" fn open_anything(mod_data: ModData, save_path: Text, _: Text) -> zend_result {
     // SAFETY: passed on.

@@ -111,8 +111,9 @@ fn seconds(name: &CStr) -> Duration {
 
 fn long(name: &CStr) -> i64 {
     // SAFETY: looks up `name`, whose length is given without the final NUL;
-    // PHP takes it for writable in its signature only. Runs no PHP code.
-    unsafe { zend_ini_long(name.as_ptr().cast_mut(), name.count_bytes(), 0) }
+    // PHP takes it for writable in its signature only. Runs no PHP code. Not the
+    // original value, which is false in PHP 8.6, and 0 before.
+    unsafe { zend_ini_long(name.as_ptr().cast_mut(), name.count_bytes(), false.into()) }
 }
 
 /// The value of `name`, until it is changed.
@@ -121,8 +122,12 @@ fn string<'a>(name: &CStr) -> Option<&'a CStr> {
     // SAFETY: as for `long`; the value is PHP's own, ends with NUL, and lives
     // until the entry changes, which only PHP code could do.
     unsafe {
-        let value =
-            zend_ini_string_ex(name.as_ptr().cast_mut(), name.count_bytes(), 0, &raw mut exists);
+        let value = zend_ini_string_ex(
+            name.as_ptr().cast_mut(),
+            name.count_bytes(),
+            false.into(),
+            &raw mut exists,
+        );
         (exists && !value.is_null()).then(|| CStr::from_ptr(value))
     }
 }
