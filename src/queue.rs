@@ -46,6 +46,8 @@ pub struct Request {
     pub place: Place,
     /// What the lock will be set to.
     pub token: Token,
+    /// Whether that is what it is set to already.
+    pub held: bool,
     /// Which sessions are wanted.
     pub wanted: Wanted,
     /// Whether the lock is wanted too.
@@ -159,7 +161,7 @@ impl Queue {
     }
 
     fn ask(&self, target: &Target, policy: &LockPolicy) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover } = &self.request;
+        let Request { place, token, held, wanted, read_only, refresh, failover } = &self.request;
         let standing = match (self.counted, *wanted) {
             (true, _) => Standing::Inside,
             (false, Wanted::Unused) => Standing::Outside,
@@ -169,8 +171,18 @@ impl Queue {
             },
         };
         let keys = &place.keys;
+        // The lock is most often free, and needs no script then. Where a slot
+        // may be moving, only a script sees all of a session's keys or none.
+        let simply = standing != Standing::Inside
+            && !held
+            && *wanted == Wanted::Any
+            && refresh.is_none()
+            && !target.is_cluster();
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
+                if simply && let Some(turn) = Scripts(link).take(keys, token, policy.lease)? {
+                    return Ok(turn);
+                }
                 Scripts(link).acquire(keys, token, policy.lease, *refresh, *wanted, standing)
             }
             ReadOnly::Wait | ReadOnly::NoWait => {
@@ -180,7 +192,7 @@ impl Queue {
     }
 
     fn claim(&self, target: &Target, policy: &LockPolicy, baton: &[u8]) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover } = &self.request;
+        let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
         let keys = &place.keys;
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {

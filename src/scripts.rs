@@ -152,6 +152,30 @@ impl Scripts<'_> {
         self.run_and_get(&ACQUIRE, keys, &args, Some(token))
     }
 
+    /// Takes the lock if nobody has it, and reads. That is what `acquire`
+    /// begins with, in two plain commands, which cost the server half as much
+    /// as a script. None where somebody has it: then `acquire` says who.
+    pub fn take(
+        &mut self,
+        keys: &Keys,
+        token: &Token,
+        lease: Duration,
+    ) -> RedisResult<Option<Turn>> {
+        let lease = millis(lease);
+        let set: &[&[u8]] = &[b"SET", &keys.lock, token.as_bytes(), b"NX", b"PX", &lease];
+        let get: &[&[u8]] = &[b"GET", &keys.session];
+        let [taken, found] =
+            <[Value; 2]>::try_from(self.0.call_all(&[set, get])?).map_err(|_| unexpected())?;
+        match taken.extract_error()? {
+            Value::Okay => {}
+            Value::Nil => return Ok(None),
+            _ => return Err(unexpected()),
+        }
+        let found = found.extract_error().and_then(data);
+        self.let_go_unless_read(&found, keys, token);
+        Ok(Some(Turn::Ours(found?)))
+    }
+
     /// Takes the lock with the baton that a waiter was given, and reads.
     pub fn claim(
         &mut self,
@@ -255,13 +279,19 @@ impl Scripts<'_> {
         let answers = self.flight(None, script, keys, &[], args, Some(get))?;
         let [outcome, found] = <[Value; 2]>::try_from(answers).map_err(|_| unexpected())?;
         let turn = turn(outcome.extract_error()?, found.extract_error().and_then(data));
-        if let (Err(error), Some(token)) = (&turn, token)
+        if let Some(token) = token {
+            self.let_go_unless_read(&turn, keys, token);
+        }
+        turn
+    }
+
+    fn let_go_unless_read<T>(&mut self, read: &RedisResult<T>, keys: &Keys, token: &Token) {
+        if let Err(error) = read
             && !ends_connection(error)
         {
             // The error that is told is that of the read.
             let _ = self.release(keys, token);
         }
-        turn
     }
 
     /// Sends a script with what goes `before` and `after` it, in one flight.

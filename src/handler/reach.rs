@@ -68,13 +68,13 @@ impl Handler {
             Some((waiting, queue)) if waiting == *sid => queue,
             _ => {
                 // Asked again with the same token, the lock is ours again.
-                let token = match self.held_for(sid) {
-                    Some(held) => held.token.clone(),
-                    None => Token::new(&policy.script).map_err(Error::Random)?,
+                let (token, held) = match self.held_for(sid) {
+                    Some(held) => (held.token.clone(), true),
+                    None => (Token::new(&policy.script).map_err(Error::Random)?, false),
                 };
                 let place = self.target.place(sid)?;
                 let failover = self.settings.failover;
-                Queue::new(Request { place, token, wanted, read_only, refresh, failover })
+                Queue::new(Request { place, token, held, wanted, read_only, refresh, failover })
             }
         };
         let stopwatch = Stopwatch::start();

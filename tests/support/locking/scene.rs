@@ -181,6 +181,7 @@ impl Scene {
         Queue::new(Request {
             place: self.place(),
             token: Token::new("").unwrap(),
+            held: false,
             wanted,
             read_only: ReadOnly::No,
             refresh: None,
