@@ -51,7 +51,7 @@ class Monitor:
 
 def compete(ini, workers, times, think, ready=lambda: None):
     """The turns of all workers in the order in which they got in, in seconds; and how many were missed."""
-    command = machine.pinned(["php", "-n", "-c", ini, SCRIPT])
+    command = machine.pinned([machine.PHP, "-n", "-c", ini, SCRIPT])
     numbers = [str(times), str(int(HOLD * 1e6)), str(int(think * 1e6))]
     php = [subprocess.Popen([*command, str(n), *numbers], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
            for n in range(workers)]

@@ -27,7 +27,7 @@ def start_up(run):
         run.progress(f"start-up, round {number + 1}")
         for name in run.turns(list(inis), number):
             cpu, started = used(), time.perf_counter()
-            subprocess.run(machine.pinned(["php", "-n", "-c", inis[name], "-r", ""]), check=True)
+            subprocess.run(machine.pinned([machine.PHP, "-n", "-c", inis[name], "-r", ""]), check=True)
             wall, cpu = time.perf_counter() - started, used() - cpu
             run.results.add(GROUP, "start-up", name, "CPU", "ms", cpu * 1e3)
             run.results.add(GROUP, "start-up", name, "wall", "ms", wall * 1e3)

@@ -15,7 +15,7 @@ SIZES = {"200 B": (200, 1500), "10 KB": (10240, 1200), "100 KB": (102400, 400), 
 
 def timed(ini, redis, count, size, sessions=1):
     """Microseconds a cycle: CPU of PHP, CPU of Redis, wall."""
-    php = subprocess.Popen(machine.pinned(["php", "-n", "-c", ini, SCRIPT, count, size, sessions]),
+    php = subprocess.Popen(machine.pinned([machine.PHP, "-n", "-c", ini, SCRIPT, count, size, sessions]),
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     line = php.stdout.readline()
     if line != "ready\n":

@@ -33,7 +33,7 @@ def measure(run):
 
 def one(run, redis, proxy, name, locked):
     ini = run.handlers.ini(name, f"tcp://127.0.0.1:{proxy.port}", locked)
-    php = subprocess.Popen(machine.pinned(["php", "-n", "-c", ini, SCRIPT]), stdin=subprocess.PIPE,
+    php = subprocess.Popen(machine.pinned([machine.PHP, "-n", "-c", ini, SCRIPT]), stdin=subprocess.PIPE,
                            stdout=subprocess.PIPE, text=True)
 
     def request(case):

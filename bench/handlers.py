@@ -55,7 +55,7 @@ class Handlers:
 def php(ini, script, *arguments):
     """Runs a script of bench/php on the measured CPU. Any word of PHP's own is a failure."""
     script = pathlib.Path(__file__).parent / "php" / script
-    run = subprocess.run(machine.pinned(["php", "-n", "-c", ini, script, *arguments]), capture_output=True, text=True, check=False)
+    run = subprocess.run(machine.pinned([machine.PHP, "-n", "-c", ini, script, *arguments]), capture_output=True, text=True, check=False)
     if run.returncode or "Warning" in run.stdout or run.stderr:
         raise RuntimeError(f"{script.name}: {(run.stdout + run.stderr).strip()[:400]}")
     return run.stdout

@@ -29,15 +29,17 @@ def conditions():
     return {
         "compiler": machine.first_line("rustc", "--version"),
         "machine": platform.machine() + (" with AVX2" if "avx2" in flags.split() else ""),
-        "PHP": machine.output("php", "-n", "-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION, PHP_ZTS ? ' ZTS' : '';"),
+        "PHP": machine.output(machine.PHP, "-n", "-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION, PHP_ZTS ? ' ZTS' : '';"),
         "valgrind": machine.first_line("valgrind", "--version"),
     }
 
 
 def count(run, ini, cycles, size, name):
     """Instructions of a whole PHP process, in the extension and altogether."""
+    # The path is part of a lock's value: as long here as in any other checkout.
+    script = shutil.copy(SCRIPT, run.folder)
     profile = run.folder / f"callgrind-{name}-{cycles}"
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}", "php", "-n", "-c", ini, SCRIPT, cycles, size]
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}", machine.PHP, "-n", "-c", ini, script, cycles, size]
     done = subprocess.run(machine.pinned(command), input="\n", capture_output=True, text=True, check=False)
     if done.returncode or not done.stdout.startswith("ready"):
         raise RuntimeError(f"under valgrind: {(done.stdout + done.stderr).strip()[-400:]}")

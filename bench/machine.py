@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 
+PHP = os.environ.get("PHP") or "php"
 CPUS = sorted(os.sched_getaffinity(0))
 # What is measured shares one CPU, so that nobody gains by running in parallel;
 # whoever measures stays out of its way, if there is another CPU.
@@ -61,7 +62,7 @@ def description():
     memory_kb = int(pathlib.Path("/proc/meminfo").read_text().split()[1])
     release = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
     virtual = "hypervisor" in pathlib.Path("/proc/cpuinfo").read_text()
-    version = output("php", "-n", "-r", "echo PHP_VERSION;")
+    version = output(PHP, "-n", "-r", "echo PHP_VERSION;")
     series = ".".join(version.split(".")[:2])
     return [
         ("CPU", f"{cpu}, {len(CPUS)} CPUs{', virtual machine' if virtual else ''}"),

@@ -16,7 +16,7 @@ from .servers import Redis, Unusable
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GROUPS = {"flights": flights, "cycles": cycles, "web": web, "latency": latency, "contention": contention,
           "cost": cost, "growth": growth, "instructions": instructions}
-NEEDED = ("php", "taskset", "openssl")
+NEEDED = (machine.PHP, "taskset", "openssl")
 
 
 def arguments():
@@ -39,6 +39,7 @@ are too rough to be kept.""",
   growth        1k to 1M sessions; clusters of 1, 3 and 6 primaries
   instructions  instructions of a cycle in the extension, by valgrind
 
+Environment: PHP names the PHP to measure with, REDIS_SERVER the server's program.
 Exit code: 0 measured or skipped with a reason, 1 something failed, 2 wrong usage or
 something is missing.""")
     parser.add_argument("--quick", action="store_true", help="few rounds")
@@ -81,6 +82,8 @@ class Run:
             with Redis(self.folder) as redis:
                 for name in h.ALL:
                     self.usable[name] = h.can_use(name, self.handlers, f"tcp://127.0.0.1:{redis.port}")
+                    if not self.usable[name] and name == h.OURS:
+                        raise Unusable(f"{self.so} does not work in {machine.PHP}: was it built for it?")
                     if not self.usable[name]:
                         print(f"skipped: {name} cannot be used here", file=sys.stderr)
         return [name for name in names if self.usable[name]]

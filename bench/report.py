@@ -151,7 +151,7 @@ the closer all handlers are to each other.
 
 """
     text += picture("web", "Requests per second through PHP-FPM") + "\n"
-    return text + table(results, "web", results.cases("web"), ("requests/s", "p50", "p99", "PHP CPU", "Redis CPU"), ("requests/s", "p99"))
+    return text + table(results, "web", results.cases("web"), ("requests/s", "p50", "p99", "CPU", "PHP CPU", "Redis CPU"), ("requests/s", "p99", "CPU"))
 
 
 def of_latency(results):

@@ -1,5 +1,6 @@
 """nginx, PHP-FPM and the load generator."""
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ class Fpm:
     """One master with a pool of its own, on a Unix socket."""
 
     def __init__(self, folder, name, ini, workers):
-        series = machine.output("php", "-n", "-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;")
+        series = machine.output(machine.PHP, "-n", "-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;")
         program = next((found for found in (shutil.which(f"php-fpm{series}", path=PATH), shutil.which("php-fpm", path=PATH)) if found), None)
         if not program:
             raise servers.Unusable(f"php-fpm{series} not found")
@@ -61,6 +62,8 @@ class Nginx:
         pathlib.Path(folder, "fastcgi").write_text(
             f"fastcgi_param SCRIPT_FILENAME {folder}/page.php;\nfastcgi_param REQUEST_METHOD GET;\n")
         shutil.copy(PAGE, folder)
+        # opcache leaves a file alone that has just been written.
+        os.utime(pathlib.Path(folder, PAGE.name), (1, 1))
         conf = pathlib.Path(folder, "nginx.conf")
         temporary = "".join(f"{kind}_temp_path {folder}/nginx-{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         conf.write_text(f"worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log crit;\n"

@@ -43,5 +43,7 @@ def one(run, shop, redis, pool, name, locked):
     add("requests/s", "1/s", said["requests"] / said["seconds"])
     add("p50", "ms", said["p50"])
     add("p99", "ms", said["p99"])
+    # What counts on a machine that has more to do: it does not depend on who else wants the CPU.
+    add("CPU", "µs", (php + own) * 1e6 / said["requests"])
     add("PHP CPU", "µs", php * 1e6 / said["requests"])
     add("Redis CPU", "µs", own * 1e6 / said["requests"])
