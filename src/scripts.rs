@@ -1,7 +1,8 @@
 //! The operations on a locked session: one Lua script, one round trip each.
 //!
 //! A script checks who holds the lock and acts in the same step, so nobody
-//! can come between. The scripts explain themselves in `lua/`.
+//! can come between. Only a lock that nobody has is taken without one, by a
+//! command that is such a step by itself. The scripts explain themselves in `lua/`.
 //!
 //! Session data do not pass through Lua, where each byte is copied several
 //! times: they are read by a GET in the same flight, which finds the lock
