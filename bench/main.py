@@ -124,6 +124,9 @@ def main():
             run = Run(options, so, pathlib.Path(folder), results)
             for group in options.only or GROUPS:
                 measure(run, group)
+                if not (options.check or options.record):
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    results.write(kept)  # what there is, should the next group fail
         os.sched_setaffinity(0, own)
         if options.check or options.record:
             return 0

@@ -71,8 +71,6 @@ def measured(results, group):
 
 
 def write(results, place, kept, plots_too=True):
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    results.write(kept)
     if plots_too:
         plots.draw(kept)
     parts = [HEAD, targets(results), METHOD, machine(results)]
