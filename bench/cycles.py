@@ -49,7 +49,7 @@ def measure(run):
             for name in there:
                 inis.setdefault((transport, locked, name), run.handlers.ini(name, addresses[transport], locked))
         skipped = set()
-        for number in range(run.rounds(7, 2)):
+        for number in range(run.rounds(9, 2)):
             for at, (transport, locked, size) in enumerate(plan):
                 run.progress(f"round {number + 1}, {transport}, {'locked' if locked else 'not locked'}, {size}")
                 length, count = SIZES[size]

@@ -25,7 +25,7 @@ def arguments():
         description="""Compares this extension with Debian's php-redis and with PHP's files, all in one run:
 everything that is measured shares one CPU, and the handlers take turns.
 
-A full run takes about ten minutes and writes docs/benchmarks.md, docs/capacity.md,
+A full run takes about nine minutes and writes docs/benchmarks.md, docs/capacity.md,
 and below docs/benchmarks/ the plots and every single value as results.csv.
 A quick one, of two minutes, writes the same below target/bench/, as its figures
 are too rough to be kept.""",
@@ -103,8 +103,10 @@ def built(options):
 
 
 def revision():
-    git = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude", "*"], capture_output=True, text=True, check=False)
-    return git.stdout.strip() or "unknown"
+    """Of what is measured: docs/ is what comes of it."""
+    git = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=False).stdout.strip()
+    changed = " with changes" if git("status", "--porcelain", "--", ".", ":!docs") else ""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 
 def main():
@@ -115,6 +117,8 @@ def main():
     so, target = built(options)
     place = target / "bench" if options.quick else ROOT / "docs"
     kept = place / "benchmarks" / "results.csv"
+    if options.report and not kept.exists():
+        raise Unusable(f"there is no {kept}: measure first")
     results = Results.read(kept) if (options.only or options.report) and kept.exists() else Results()
     if not options.report:
         own = os.sched_getaffinity(0)

@@ -48,13 +48,18 @@ def spread(values):
     return middle if len(values) == 1 or low == high else f"{middle} ({low}–{high})"
 
 
+def place_in_table(name):
+    """Ours first, then its peers; each followed by its variants."""
+    return next((number for number, known in enumerate(h.ALL) if name.startswith(known)), len(h.ALL))
+
+
 def table(results, group, cases, metrics, ratios=(), label=str, what=""):
     """A row for each case and handler."""
     columns = [what, "", *[f"{m}, {results.units.get((group, m), '')}".rstrip(", ") for m in metrics], *[f"ratio {m}" for m in ratios]]
     rows = [columns, ["---"] * 2 + ["--:"] * (len(columns) - 2)]
     for case in cases:
         first = label(case)
-        for name in results.handlers(group, case):
+        for name in sorted(results.handlers(group, case), key=place_in_table):
             values = [results.get(group, case, name, metric) for metric in metrics]
             if not any(values):
                 continue

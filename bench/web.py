@@ -27,7 +27,7 @@ def measure(run):
         with site.Site(run.folder, inis, WORKERS) as shop:
             for pool in inis:
                 shop.load(pool, 1)  # sessions, opcache, connections
-            for number in range(run.rounds(5, 1)):
+            for number in range(run.rounds(7, 1)):
                 for pool, (name, locked) in run.turns(list(zip(inis, cases)), number * 2):
                     run.progress(f"round {number + 1}, {name}, {'locked' if locked else 'not locked'}")
                     one(run, shop, redis, pool, name, locked)
