@@ -4,7 +4,7 @@
 //! waiting, `lease` for the renewal. A lock always expires, so a killed
 //! worker cannot hold it.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the value of each of our locks begins with. Any other value is the
@@ -28,17 +28,16 @@ impl Token {
     pub fn new(script: &str) -> Result<Self, getrandom::Error> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)?;
-        let script: String = script.chars().filter(|c| !c.is_control()).take(MAX_SCRIPT).collect();
-        Ok(Self(
-            format!(
-                "{MARK}:{:032x}:{}:{}:{}:{script}",
-                u128::from_ne_bytes(random),
-                now().as_millis(),
-                std::process::id(),
-                host_name(),
-            )
-            .into_bytes(),
-        ))
+        let random = u128::from_ne_bytes(random);
+        // In halves: numbers of 128 bits are slow to write.
+        let [high, low] = [(random >> 64) as u64, random as u64];
+        let since = now().as_millis() as u64;
+        let mut value = String::with_capacity(128 + MAX_SCRIPT);
+        // Writing to a String cannot fail.
+        let _ = write!(value, "{MARK}:{high:016x}{low:016x}:{since}:");
+        let _ = write!(value, "{}:{}:", std::process::id(), host_name());
+        value.extend(script.chars().filter(|c| !c.is_control()).take(MAX_SCRIPT));
+        Ok(Self(value.into_bytes()))
     }
 
     /// The random part, in hexadecimal.
@@ -56,13 +55,12 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn host_name() -> String {
+fn host_name() -> &'static str {
     static NAME: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     NAME.get_or_init(|| {
         let name = nix::unistd::gethostname().unwrap_or_default();
         name.to_string_lossy().replace(':', "_")
     })
-    .clone()
 }
 
 /// Who holds a lock, as its value tells. Shows no token.

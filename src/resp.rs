@@ -32,11 +32,20 @@ pub fn pack(out: &mut Vec<u8>, args: &[&[u8]]) {
     }
 }
 
-fn number(out: &mut Vec<u8>, kind: u8, value: usize) {
-    use io::Write;
+/// One line. By hand, as there is one for each word that is sent.
+fn number(out: &mut Vec<u8>, kind: u8, mut value: usize) {
+    let mut line = *b"00000000000000000000\r\n"; // the most digits there are
+    let mut size = 2;
+    for digit in line.iter_mut().rev().skip(2) {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+        size += 1;
+        if value == 0 {
+            break;
+        }
+    }
     out.push(kind);
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{value}\r\n");
+    out.extend_from_slice(line.get(line.len() - size..).unwrap_or_default());
 }
 
 /// Reads replies, keeping what was received beyond the last one.

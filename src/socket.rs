@@ -71,10 +71,16 @@ impl Socket {
     /// # Errors
     /// The socket's pending error, such as a reset connection.
     pub fn idle(&self) -> io::Result<Idle> {
-        let mut bytes = [0; 4096];
-        match recv(self.as_fd().as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+        let socket = self.as_fd().as_raw_fd();
+        // Each exchange looks, and room for more than a byte has to be zeroed.
+        match recv(socket, &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
             Ok(0) => Ok(Idle::Closed),
-            Ok(size) => Ok(Idle::Bytes(bytes.get(..size).unwrap_or_default().to_vec())),
+            Ok(_) => {
+                let mut bytes = vec![0; 4096];
+                let size = recv(socket, &mut bytes, MsgFlags::MSG_DONTWAIT)?;
+                bytes.truncate(size);
+                Ok(Idle::Bytes(bytes))
+            }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(Idle::Quiet),
             Err(errno) => Err(errno.into()),
         }

@@ -60,10 +60,10 @@ pub fn settings() -> Settings {
         ttl: Ttl::from_maxlifetime(long(c"session.gc_maxlifetime")).0,
         // Once session_set_save_handler() has been called, PHP says "user".
         proxied: string(c"session.save_handler") == Some(c"user"),
-        read_only: match (promised, on(c"redis_session.read_only_wait")) {
-            (false, _) => ReadOnly::No,
-            (true, true) => ReadOnly::Wait,
-            (true, false) => ReadOnly::NoWait,
+        read_only: match promised {
+            false => ReadOnly::No,
+            true if on(c"redis_session.read_only_wait") => ReadOnly::Wait,
+            true => ReadOnly::NoWait,
         },
         failover: seconds(c"redis_session.failover_timeout"),
         wait_replicas: long(c"redis_session.wait_replicas").try_into().unwrap_or(0),
@@ -92,8 +92,14 @@ fn lock_policy() -> LockPolicy {
 
 /// Whether a switch is on, in the words that php.ini takes for it.
 fn on(name: &CStr) -> bool {
-    let word = string(name).unwrap_or_default().to_bytes().trim_ascii();
-    long(name) != 0 || [&b"on"[..], b"yes", b"true"].iter().any(|on| word.eq_ignore_ascii_case(on))
+    match string(name).unwrap_or_default().to_bytes().trim_ascii() {
+        b"" | b"0" => false, // what it most often is: looking it up again as a number costs as much
+        b"1" => true,
+        word => {
+            long(name) != 0
+                || [&b"on"[..], b"yes", b"true"].iter().any(|on| word.eq_ignore_ascii_case(on))
+        }
+    }
 }
 
 /// The compression that phpredis peers use, if any.
