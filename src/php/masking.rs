@@ -99,12 +99,20 @@ unsafe extern "C" fn on_exception(exception: *mut zend_object) {
             let scope = zend_get_exception_base(exception.cast());
             let (name, mut room) = (c"message", Zval::new());
             let (start, size) = (name.as_ptr(), name.count_bytes());
-            let value = zend_read_property(scope.cast(), exception, start, size, true, &raw mut room);
+            let value =
+                zend_read_property(scope.cast(), exception, start, size, true, &raw mut room);
             let text = value.as_ref().and_then(Zval::zend_str).map(|text| text.as_bytes());
             if let Some(parked) = text.and_then(without_secrets).map(|text| park_bytes(&text)) {
                 let size = CStr::from_ptr(parked).count_bytes();
                 let exception = exception.cast();
-                zend_update_property_stringl(scope, exception, start, name.count_bytes(), parked, size);
+                zend_update_property_stringl(
+                    scope,
+                    exception,
+                    start,
+                    name.count_bytes(),
+                    parked,
+                    size,
+                );
             }
         }
         if let Some(before) = BEFORE.0.get() {

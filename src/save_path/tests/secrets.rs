@@ -68,7 +68,10 @@ fn what_nobody_understands_is_masked() {
 fn a_message_shows_a_save_path_only_masked() {
     let path = "tcp://h?timeout=1&auth=p\"w";
     for (message, shown) in [
-        (format!("Failed: redis (path: {path})"), "Failed: redis (path: tcp://h?timeout=1&auth=***)"),
+        (
+            format!("Failed: redis (path: {path})"),
+            "Failed: redis (path: tcp://h?timeout=1&auth=***)",
+        ),
         (format!("{path} and {path}"), "tcp://h?timeout=1&auth=*** and tcp://h?timeout=1&auth=***"),
         // What a web page shows.
         ("(tcp://h?timeout=1&amp;auth=p&quot;w)".into(), "(tcp://h?timeout=1&amp;auth=***)"),
