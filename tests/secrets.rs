@@ -113,9 +113,14 @@ fn save_paths(server: &RedisServer, dir: &Path) -> Vec<String> {
         format!("tls://HOST?stream[passphrase]={ENCODED}&stream[cafile]={ca}"),
         format!("tls://HOST?auth={ENCODED}&stream[cafile]=/nowhere"),
     ];
-    let hosts = [addr.as_str(), &tls, &closed, "no-such-host.invalid"];
-    let mut all: Vec<String> =
-        forms.iter().flat_map(|form| hosts.map(|host| hasty(&form.replace("HOST", host)))).collect();
+    // Each form where there is a server, and in turns where there is not.
+    let others = [tls.as_str(), &closed, "no-such-host.invalid"];
+    let mut all: Vec<String> = forms
+        .iter()
+        .zip(others.iter().cycle())
+        .flat_map(|(form, other)| [addr.as_str(), other].map(|host| form.replace("HOST", host)))
+        .map(|save_path| hasty(&save_path))
+        .collect();
     all.extend([
         format!("tls://{tls}?stream[cafile]={ca}&auth={ENCODED}"),
         format!(
@@ -223,7 +228,15 @@ fn servers_that_fail_leave_no_password_id_or_data_anywhere() {
     let set = |command: &[&str]| {
         redis::cmd(command[0]).arg(&command[1..]).exec(&mut server.client()).unwrap();
     };
-    set(&["ACL", "SETUSER", "sessions", "on", &format!(">{PASSWORD}"), "~PHPREDIS_SESSION:*", "+@all"]);
+    set(&[
+        "ACL",
+        "SETUSER",
+        "sessions",
+        "on",
+        &format!(">{PASSWORD}"),
+        "~PHPREDIS_SESSION:*",
+        "+@all",
+    ]);
     let mut seen = String::new();
     for locking in [false, true] {
         let site = Site::start(&files.php(&path(&proxy.addr()), locking).ini("html_errors", "1"));
