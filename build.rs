@@ -17,13 +17,17 @@ mod php {
     use std::process::Command;
 
     /// What we use of PHP that ext-php-rs has no binding for.
-    const FUNCTIONS: [&str; 6] = [
+    const FUNCTIONS: [&str; 10] = [
         "_php_find_ps_module",
         "display_ini_entries",
         "php_session_create_id",
         "php_session_register_module",
+        "zend_get_exception_base",
         "zend_ini_long",
+        "zend_ini_register_displayer",
         "zend_ini_string_ex",
+        "zend_observer_error_register",
+        "zend_update_property_stringl",
     ];
 
     pub fn generate_bindings() -> Result<(), String> {
@@ -45,13 +49,15 @@ mod php {
                  phpX.Y-dev for one version), or point PHP_CONFIG to the right php-config"
             ));
         }
+        let headers = ["php.h", header, "zend_exceptions.h", "zend_observer.h"];
+        let headers = headers.map(|header| format!("#include \"{header}\"\n")).concat();
         let mut builder = bindgen::Builder::default()
-            .header_contents("session.h", &format!("#include \"php.h\"\n#include \"{header}\"\n"))
+            .header_contents("session.h", &headers)
             .clang_args(&includes)
             .allowlist_recursively(false)
-            .allowlist_type("ps_module|ps_module_struct")
+            .allowlist_type("ps_module|ps_module_struct|zend_observer_error_cb")
             .layout_tests(false)
-            .raw_line("use ext_php_rs::ffi::{zend_long, zend_module_entry, zend_string};")
+            .raw_line("use ext_php_rs::ffi::{zend_class_entry, zend_ini_entry, zend_long, zend_module_entry, zend_object, zend_string};")
             .raw_line(
                 "/// SUCCESS is 0, FAILURE is -1.\npub type zend_result = ::std::ffi::c_int;",
             );

@@ -1,5 +1,10 @@
 --TEST--
 A fatal error inside an error handler during our warning ends the request in order
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+needs_memory_limit();
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

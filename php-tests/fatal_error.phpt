@@ -1,5 +1,10 @@
 --TEST--
 A fatal error in the middle of a request saves the session as far as it got
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+needs_memory_limit();
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -22,6 +22,6 @@ var_dump(session_start());
 ?>
 --EXPECTF--
 bool(true)
-warning: session_start(): Failed to acquire session lock: it is held by another client, such as phpredis; gave up after 0.%d s
+warning: session_start(): Failed to acquire session lock: it is held by another client, such as phpredis; gave up after %f s
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)

@@ -1,5 +1,10 @@
 --TEST--
 Session data over memory_limit end the request with PHP's own fatal error
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+needs_memory_limit();
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -41,7 +41,7 @@ struct Map {
 }
 
 /// Consecutive slots, and the nodes that have them.
-struct Range {
+pub struct Range {
     first: usize,
     last: usize,
     primary: Address,
@@ -227,7 +227,7 @@ fn pick(replicas: &[Address], others: u32) -> Option<Address> {
 }
 
 /// Where a MOVED or ASK answer of the node at `from` points to.
-fn redirection(error: &RedisError, from: &Address) -> Option<Address> {
+pub fn redirection(error: &RedisError, from: &Address) -> Option<Address> {
     if !matches!(error.code(), Some("MOVED" | "ASK")) {
         return None;
     }
@@ -247,7 +247,10 @@ fn node_address(host: &str, port: u16, from: &Address) -> Address {
 
 /// Reads the answer to CLUSTER SLOTS: for each range first and last slot,
 /// the primary, and its replicas.
-fn ranges(answer: Value, from: &Address) -> RedisResult<Vec<Range>> {
+///
+/// # Errors
+/// The answer is something else.
+pub fn ranges(answer: Value, from: &Address) -> RedisResult<Vec<Range>> {
     let Value::Array(entries) = answer else { return Err(malformed()) };
     let ranges = entries.into_iter().map(|entry| {
         let Value::Array(parts) = entry else { return Err(malformed()) };

@@ -12,7 +12,7 @@ use redis::{RedisError, RedisResult};
 use rustls::ClientConfig;
 
 use crate::connection::Connection;
-use crate::error::{Error, was_closed};
+use crate::error::{Error, ends_connection, was_closed};
 use crate::link::Link;
 use crate::login::Role;
 use crate::process::{Counters, Process};
@@ -121,15 +121,15 @@ impl Endpoint {
         if let Some(connection) = slot.live() {
             match exchange(connection) {
                 Err(error) if was_closed(&error) => {}
-                answer => return answer.map_err(Trouble::Exchange),
+                answer => return slot.conclude(answer),
             }
         }
         if slot.discard() {
             slot.counters.replaced.fetch_add(1, Ordering::Relaxed);
             tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
         }
-        let connection = slot.connect(&self.host, self.role, self.tls()?)?;
-        exchange(connection).map_err(Trouble::Exchange)
+        let answer = exchange(slot.connect(&self.host, self.role, self.tls()?)?);
+        slot.conclude(answer)
     }
 
     fn check_out(&self) -> Result<Checkout, Trouble> {
@@ -223,6 +223,11 @@ impl Checkout {
             None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
         }
     }
+
+    /// Closes the connection, because what it has answered is of no use.
+    pub fn discard(mut self) {
+        self.0.discard();
+    }
 }
 
 impl Drop for Checkout {
@@ -261,6 +266,17 @@ impl Slot {
         self.counters.open.fetch_add(1, Ordering::Relaxed);
         tracing::info!(host = %host.address, "connected");
         Ok(self.connection.insert(connection))
+    }
+
+    /// Closes the connection if what it has answered is of no use: more may be
+    /// on its way, which would be taken for the answer to somebody else.
+    fn conclude<T>(&mut self, answer: RedisResult<T>) -> Result<T, Trouble> {
+        answer.map_err(|error| {
+            if ends_connection(&error) {
+                self.discard();
+            }
+            Trouble::Exchange(error)
+        })
     }
 
     /// Closes the connection. Returns whether there was one.

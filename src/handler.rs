@@ -102,6 +102,7 @@ impl Handler {
         save_path: &str,
         settings: Settings,
     ) -> Result<(), Error> {
+        self.leave_parent();
         let fresh = Self::open(serves, save_path, settings)?;
         if fresh.save_path != self.save_path {
             // The lock of a session elsewhere is of no use here.

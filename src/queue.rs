@@ -125,14 +125,19 @@ impl Queue {
                         return Ok(Progress::Waiting);
                     }
                     Ok(None) => self.ask_elsewhere(target, policy, silence())?,
-                    Ok(Some(popped)) => {
-                        drop(checkout); // it carries the claim
-                        match baton(popped) {
-                            Ok(None) => self.ask(target, policy)?,
-                            Ok(Some(baton)) => self.claim(target, policy, &baton)?,
-                            Err(error) => return Err(self.failure(target, &error)),
+                    Ok(Some(popped)) => match baton(popped) {
+                        Ok(baton) => {
+                            drop(checkout); // it carries the claim
+                            match baton {
+                                None => self.ask(target, policy)?,
+                                Some(baton) => self.claim(target, policy, &baton)?,
+                            }
                         }
-                    }
+                        Err(error) => {
+                            checkout.discard();
+                            return Err(self.failure(target, &error));
+                        }
+                    },
                     Err(error) => self.ask_elsewhere(target, policy, error)?,
                 },
             };

@@ -19,6 +19,8 @@ const MAX_DEPTH: usize = 16;
 /// Bytes received at a time, and the step by which a large value grows.
 const CHUNK: usize = 16 << 10;
 const STEP: usize = 1 << 20;
+/// What stands before the arguments that a server repeats.
+const ARGUMENTS: &str = ", with args beginning with";
 
 /// Appends one command to `out`.
 pub fn pack(out: &mut Vec<u8>, args: &[&[u8]]) {
@@ -233,8 +235,11 @@ fn scalar(line: &[u8]) -> RedisResult<Head> {
 }
 
 /// An error reply. The crate tells the kinds of errors apart by its parser.
+/// A command that the server does not know is repeated in it, with a password,
+/// a key or data: that part is nobody's to read.
 fn server_error(message: &[u8]) -> RedisResult<Value> {
-    let line = text(message).replace(['\r', '\n'], " ");
+    let message = text(message);
+    let line = message.split(ARGUMENTS).next().unwrap_or_default().replace(['\r', '\n'], " ");
     redis::parse_redis_value(format!("-{line}\r\n").as_bytes())
 }
 
@@ -306,6 +311,13 @@ mod tests {
             let trickled = Reader::default().read(&mut Trickle(reply)).unwrap();
             assert_eq!(trickled, expected);
         }
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_arguments_of_a_command() {
+        let reply = b"-ERR unknown command 'SETEX', with args beginning with: 'key' 'data' \r\n";
+        let Value::ServerError(error) = read(reply).unwrap() else { panic!("no error") };
+        assert_eq!((error.code(), error.details()), ("ERR", Some("unknown command 'SETEX'")));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use std::time::Duration;
 pub use address::Address;
 pub use auth::{Auth, Secret};
 pub use cluster::{Cluster, Failover};
+pub use mask::{masked, masked_in, with_entities};
 pub use sentinel::Sentinel;
 pub use standalone::Standalone;
 pub use tls::Tls;

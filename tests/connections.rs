@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use support::process::wait_until;
 use support::proxy::{Fault, RecordingProxy};
 use support::resp;
+use support::scripted::ScriptedServer;
 use support::servers::{Options, RedisServer};
 use support::site::{Site, Visit, php};
 
@@ -440,4 +441,34 @@ fn two_databases_of_one_server_do_not_share_a_connection() {
     fixture.site.visit("alice", &(other.clone() + store)).ok();
     assert_eq!(fixture.read("alice").ok(), "true of alice.");
     assert_eq!(fixture.site.visit("alice", &(other + READ)).ok(), "true of database 5.");
+}
+
+#[test]
+fn what_follows_an_answer_of_the_wrong_kind_is_never_another_session_s() {
+    // Answers the script twice, so that its second answer is taken for that of
+    // the GET behind it, whose own comes later.
+    let server = ScriptedServer::start(|command| match command[0].to_uppercase().as_str() {
+        "HELLO" => b"%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n".to_vec(),
+        "EVAL" | "EVALSHA" => b"*1\r\n$2\r\nno\r\n*1\r\n$2\r\nno\r\n".to_vec(),
+        "GET" => {
+            if command[1].ends_with("ann") {
+                thread::sleep(Duration::from_millis(300));
+            }
+            let data = format!("key|s:{}:\"{}\";", command[1].len(), command[1]);
+            format!("${}\r\n{data}\r\n", data.len()).into_bytes()
+        }
+        _ => b"+OK\r\n".to_vec(),
+    });
+    let output = php(&format!("tcp://127.0.0.1:{}", server.port()))
+        .run(
+            "ob_start();
+             ini_set('redis.session.locking_enabled', '1');
+             session_id('ann'); var_dump(@session_start());
+             ini_set('redis.session.locking_enabled', '0');
+             session_id('ben'); session_start(['read_and_close' => true]); echo $_SESSION['key'];
+             usleep(400000);
+             session_id('cleo'); session_start(['read_and_close' => true]); echo $_SESSION['key'];",
+        )
+        .ok();
+    assert_eq!(output, "bool(false)\nPHPREDIS_SESSION:benPHPREDIS_SESSION:cleo");
 }

@@ -158,3 +158,46 @@ fn children_of_children_and_many_of_them_do_not_disturb_each_other() {
     assert_eq!(proxy.connections(), 9);
     assert_eq!(server.keys().len(), 14);
 }
+
+#[test]
+fn a_lock_held_at_the_fork_stays_the_parent_s_however_the_child_ends() {
+    let server = RedisServer::start(Options::default());
+    let php = forking(&format!("tcp://{}", server.addr()))
+        .ini("redis.session.locking_enabled", "1")
+        .ini("redis.session.lock_retries", "10");
+    for child in [
+        "exit(0);",
+        "$_SESSION['n'] = 'of the child'; exit(0);",
+        "$_SESSION['n'] = 'of the child'; session_write_close(); exit(0);",
+        "session_abort(); exit(0);",
+        "session_reset(); exit(0);",
+        "session_abort(); session_start(); exit(0);",
+        "session_regenerate_id(); exit(0);",
+        "ini_set('display_errors', '0'); no_such_function();",
+        "ini_set('memory_limit', '2M'); str_repeat('x', 1 << 24);",
+        "pcntl_alarm(1); pcntl_signal(SIGALRM, SIG_DFL); while (true);",
+    ] {
+        let code = format!(
+            "ob_start();
+             $parent = getmypid();
+             set_error_handler(function ($level, $text) use ($parent) {{
+                 if (getmypid() === $parent) echo $text;
+             }});
+             session_id('shared'); session_start(); $_SESSION['n'] = 0; session_write_close();
+             session_start();
+             if (!($child = pcntl_fork())) {{ ob_clean(); {child} }}
+             pcntl_waitpid($child, $status);
+             $_SESSION['n']++;
+             session_write_close();
+             session_start(); echo $_SESSION['n'];"
+        );
+        let output = php.run(&code);
+        assert!(output.stdout.ends_with('1') && output.status.success(), "{child}: {output:?}");
+        assert!(!output.stdout.contains("lock not held"), "{child}: {output:?}");
+        assert_eq!(stored(&server, "shared"), "n|i:1;", "{child}");
+        let locks: Vec<String> =
+            server.keys().into_iter().filter(|key| key.contains("shared_")).collect();
+        assert_eq!(locks, [""; 0], "{child}");
+        redis::cmd("FLUSHALL").exec(&mut server.client()).unwrap();
+    }
+}

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A small thread-safe PHP, as Debian packages none.
+# A small thread-safe debug build of PHP, as Debian packages none.
 # Sourced after packages.sh, never run.
 
 # What the build of PHP needs of Debian, beside apt-get itself.
@@ -14,7 +14,7 @@ zts_php_made() {
   local candidate found=
   while read -r candidate; do
     if [[ -e $candidate/complete && -x $candidate/bin/php ]]; then found=$candidate; fi
-  done < <(printf '%s\n' "$(zts_cache)/zts-php-$1".* | sort -V)
+  done < <(printf '%s\n' "$(zts_cache)/zts-debug-php-$1".* | sort -V)
   [[ $found ]] && printf '%s\n' "$found"
 }
 
@@ -97,19 +97,19 @@ build_php() {
   tar -xf "$work"/php*.orig.tar.* -C "$work/php" --strip-components=1
   source=$work/php
   version=$(sed -n 's/^#define PHP_VERSION "\(.*\)"$/\1/p' "$source/main/php_version.h")
-  ZTS_PHP=$(zts_cache)/zts-php-$version
+  ZTS_PHP=$(zts_cache)/zts-debug-php-$version
   rm -rf "$ZTS_PHP" # what an interrupted build has left
   step "Building a thread-safe PHP $version into $ZTS_PHP (a few minutes; log: $log)"
-  # Symbols for valgrind's reports. One kind of objects serves the programs and
-  # libphp.so.
+  # A debug build checks itself, and tells what a request has leaked. One kind
+  # of objects serves the programs and libphp.so.
   (
     cd "$source" &&
-      ./configure --prefix="$ZTS_PHP" --disable-all --enable-zts --enable-cli --enable-cgi --enable-embed \
-        --enable-session --enable-pcntl --enable-posix --disable-phpdbg --with-pic CFLAGS='-O2 -g' &&
+      ./configure --prefix="$ZTS_PHP" --disable-all --enable-zts --enable-debug --enable-cli --enable-cgi --enable-embed \
+        --enable-session --enable-pcntl --enable-posix --disable-phpdbg --with-pic &&
       make -j "$(nproc)" &&
       make install
   ) >>"$log" 2>&1 || { tail -n 20 "$log" >&2; die "PHP $version could not be built; the end of $log is above."; }
-  [[ $("$ZTS_PHP/bin/php" -n -r 'echo PHP_ZTS;') == 1 ]] || die "$ZTS_PHP/bin/php is not thread-safe; see $log"
+  [[ $("$ZTS_PHP/bin/php" -n -r 'echo PHP_ZTS, PHP_DEBUG;') == 11 ]] || die "$ZTS_PHP/bin/php is not thread-safe, or no debug build; see $log"
   : >"$ZTS_PHP/complete"
   step "Built in $((SECONDS - start)) s"
 }

@@ -108,6 +108,20 @@ pub fn compression() -> Option<String> {
     (!matches!(word.as_ref(), "" | "none")).then(|| word.into_owned())
 }
 
+/// Where sessions go, secrets included.
+pub fn save_path<'a>() -> Option<&'a CStr> {
+    string(c"session.save_path")
+}
+
+/// Whether sessions may come to us: by one of our names, or through a handler
+/// in PHP, which may pass them on.
+pub fn may_lead_to_us() -> bool {
+    let names = [c"redis", c"rediscluster", c"redis_session", c"user"];
+    string(c"session.save_handler").is_some_and(|name| {
+        names.iter().any(|ours| ours.to_bytes().eq_ignore_ascii_case(name.to_bytes()))
+    })
+}
+
 /// Seconds with a fraction; what is no time is none.
 fn seconds(name: &CStr) -> Duration {
     let text = string(name).unwrap_or_default().to_string_lossy();

@@ -14,6 +14,7 @@ mod callbacks;
 mod ffi;
 mod info;
 mod ini;
+mod masking;
 mod request;
 
 use std::ffi::{CStr, c_char, c_int};
@@ -65,6 +66,7 @@ fn server_of(name: &CStr) -> Server {
 extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
     std::panic::set_hook(Box::new(|_| {})); // a caught panic becomes a warning
     ini::register(module);
+    masking::start();
     for handler in &HANDLERS.0 {
         // SAFETY: our names are C strings in constants.
         let name = unsafe { CStr::from_ptr(handler.s_name) };
@@ -79,6 +81,7 @@ extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
 }
 
 extern "C" fn shutdown(_type: c_int, _module: c_int) -> c_int {
+    masking::stop();
     Process::shut_down();
     0
 }

@@ -13,7 +13,8 @@ use super::query::{self, Kind};
 
 /// The text with `***` for what may be secret. Control characters are
 /// replaced, so that the text fits into one line of a log.
-pub(super) fn masked(text: &str) -> String {
+#[must_use]
+pub fn masked(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
     for hidden in hidden(text) {
@@ -23,6 +24,65 @@ pub(super) fn masked(text: &str) -> String {
     }
     shown.push_str(text.get(from..).unwrap_or_default());
     shown.replace(char::is_control, "\u{fffd}")
+}
+
+/// `message` with a masked save path, where it shows one that has secrets.
+/// PHP's messages for web pages show it with HTML's entities.
+#[must_use]
+pub fn masked_in(message: &[u8], save_path: &[u8]) -> Option<Vec<u8>> {
+    let text = String::from_utf8_lossy(save_path);
+    let plain = replaced(message, save_path, || masked(&text));
+    let message = plain.as_deref().unwrap_or(message);
+    let escaped = with_entities(&text);
+    if escaped.as_bytes() == save_path {
+        return plain;
+    }
+    replaced(message, escaped.as_bytes(), || with_entities(&masked(&text))).or(plain)
+}
+
+/// `text` with another word for each `secret` in it, if there is one and the
+/// word is another.
+fn replaced(text: &[u8], secret: &[u8], shown: impl FnOnce() -> String) -> Option<Vec<u8>> {
+    let mut at = find(text, secret)?;
+    let shown = shown();
+    if shown.as_bytes() == secret {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        out.extend_from_slice(rest.get(..at)?);
+        out.extend_from_slice(shown.as_bytes());
+        rest = rest.get(at + secret.len()..)?;
+        match find(rest, secret) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    out.extend_from_slice(rest);
+    Some(out)
+}
+
+/// Where `part` begins; nowhere if it is empty.
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    let first = part.first()?;
+    text.windows(part.len()).position(|window| window.first() == Some(first) && window == part)
+}
+
+/// The text as PHP shows it in web pages.
+#[must_use]
+pub fn with_entities(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Whether a part of `range` may be secret.

@@ -29,9 +29,14 @@ pub struct Fpm {
 impl Fpm {
     /// Returns once all children serve; panics with the log if they never do.
     pub fn start(php: &Php, children: usize) -> Self {
+        Self::start_with(php, children, "")
+    }
+
+    /// The same with more lines for the pool's configuration.
+    pub fn start_with(php: &Php, children: usize, pool: &str) -> Self {
         let dir = TempDir::with_prefix("fpm-").unwrap();
         let path = dir.path();
-        fs::write(path.join("fpm.conf"), config(&dir, children)).unwrap();
+        fs::write(path.join("fpm.conf"), config(&dir, children) + pool).unwrap();
         let log = File::create(path.join("log")).unwrap();
         let master = Process::spawn(
             php.command(&binary(), path, "")

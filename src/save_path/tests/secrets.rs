@@ -1,5 +1,5 @@
 use super::*;
-use crate::save_path::mask::masked;
+use crate::save_path::mask::{masked, masked_in};
 
 #[test]
 fn a_password_is_masked_and_the_rest_is_shown() {
@@ -61,6 +61,44 @@ fn what_nobody_understands_is_masked() {
         ("seed[]=u:&p=w&x@h:1", "seed[]=u:&***"),
     ] {
         assert_eq!(masked(text), shown);
+    }
+}
+
+#[test]
+fn a_message_shows_a_save_path_only_masked() {
+    let path = "tcp://h?timeout=1&auth=p\"w";
+    for (message, shown) in [
+        (
+            format!("Failed: redis (path: {path})"),
+            "Failed: redis (path: tcp://h?timeout=1&auth=***)",
+        ),
+        (format!("{path} and {path}"), "tcp://h?timeout=1&auth=*** and tcp://h?timeout=1&auth=***"),
+        // What a web page shows.
+        ("(tcp://h?timeout=1&amp;auth=p&quot;w)".into(), "(tcp://h?timeout=1&amp;auth=***)"),
+    ] {
+        let found = masked_in(message.as_bytes(), path.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(found).unwrap(), shown);
+    }
+}
+
+#[test]
+fn a_password_that_looks_masked_or_is_not_unicode_is_masked_too() {
+    assert_eq!(masked_in(b"(h?auth=*)", b"h?auth=*").unwrap(), b"(h?auth=***)");
+    assert_eq!(masked_in(b"(h?auth=\xff)", b"h?auth=\xff").unwrap(), b"(h?auth=***)");
+}
+
+#[test]
+fn a_message_without_secrets_is_left_alone() {
+    let with_password = "tcp://h?auth=pw";
+    for (message, path) in [
+        ("redis (path: tcp://h)", "tcp://h"),
+        ("files (path: /tmp)", "/tmp"),
+        ("files (path: )", ""),
+        ("something else", with_password),
+        ("redis (path: tcp://h?auth=other)", with_password),
+        ("", with_password),
+    ] {
+        assert_eq!(masked_in(message.as_bytes(), path.as_bytes()), None, "{message}");
     }
 }
 

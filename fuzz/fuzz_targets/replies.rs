@@ -1,0 +1,77 @@
+//! Any bytes as a server's replies: each is read or refused, with memory for
+//! what has arrived and not for what was announced, and what is made of them
+//! does not panic.
+#![no_main]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libfuzzer_sys::fuzz_target;
+use redis::Value;
+use redis_session::cluster::{ranges, redirection};
+use redis_session::lock::Holder;
+use redis_session::resp::Reader;
+use redis_session::save_path::Address;
+use redis_session::sentinel::primary_address;
+
+/// Most bytes in use at a time. A large value begins with 1 MB, and grows by
+/// doubling once that has arrived, which no input here does.
+const LIMIT: usize = 8 << 20;
+
+/// Counts, and ends the process at the limit.
+struct Limited(AtomicUsize);
+
+// SAFETY: the system's allocator does the work.
+unsafe impl GlobalAlloc for Limited {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if self.0.fetch_add(layout.size(), Ordering::Relaxed) + layout.size() > LIMIT {
+            std::process::abort();
+        }
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        self.0.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: passed on.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Limited = Limited(AtomicUsize::new(0));
+
+/// Gives `step` bytes at a time.
+struct Packets<'a> {
+    data: &'a [u8],
+    step: usize,
+}
+
+impl Read for Packets<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let size = room.len().min(self.step);
+        self.data.read(&mut room[..size])
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&step, data)) = data.split_first() else { return };
+    let mut source = Packets { data, step: usize::from(step).max(1) };
+    let mut reader = Reader::default();
+    let from = Address::Tcp { host: "127.0.0.1".to_owned(), port: 7000 };
+    while let Ok(value) = reader.read(&mut source) {
+        match &value {
+            Value::BulkString(bytes) => {
+                let _ = Holder::of(bytes).to_string();
+            }
+            Value::ServerError(error) => {
+                let _ = redirection(&error.clone().into(), &from);
+            }
+            _ => {}
+        }
+        let _ = primary_address(value.clone());
+        let _ = ranges(value, &from);
+    }
+    reader.has_surplus();
+});
