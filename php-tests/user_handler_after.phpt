@@ -5,6 +5,8 @@ A save handler of the application that is set after ours has nothing of ours cal
 require __DIR__ . '/common.inc';
 
 $handler = new class implements SessionHandlerInterface {
+    public function create_sid(): string { return bin2hex(random_bytes(16)); } // asked for since PHP 8.6
+    public function validateId(string $id): bool { return true; }
     public function open($path, $name): bool { return true; }
     public function close(): bool { return true; }
     public function read($id): string { return ''; }
