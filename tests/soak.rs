@@ -5,7 +5,12 @@
 //! session must hold what belongs to its id. `SOAK_SECONDS` says how long.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
