@@ -6,10 +6,10 @@
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(
-    clippy::panic,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation
+    clippy::panic,
+    clippy::unwrap_used
 )]
 
 mod support;

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 /// How the sentences begin that PHP's session module adds to a failure of any
-/// save handler. They are not ours, and they show the save path as it is.
+/// save handler. They are not ours.
 const OF_PHP: [&str; 3] = [
     "Failed to initialize storage module",
     "Failed to read session data",
