@@ -27,6 +27,8 @@ const WORKERS: usize = 3;
 fn locking(proxy: &RecordingProxy) -> Php {
     php(&format!("tcp://{}", proxy.addr()))
         .ini("redis.session.locking_enabled", "1")
+        // The lease of a lock whose holder is stopped; visits wait longer.
+        .ini("max_execution_time", "2")
         .ini("redis.session.lock_retries", "500")
 }
 
@@ -96,6 +98,7 @@ fn reloads_under_load_lose_no_count_and_leave_no_lock() {
     let body = fpm.get("count.php", "PHPSESSID=ann").unwrap().body;
     let (count, _) = body.split_once(' ').unwrap();
     assert!(count.parse::<u64>().unwrap() > stored, "{body} after {stored}");
-    assert_eq!(locks(&server), [""; 0]);
+    // It may be on its way to a worker that was stopped while it waited.
+    wait_until("the lock has ended", || locks(&server).is_empty());
     wait_until("those who have ended have closed theirs", || proxy.open_connections() <= WORKERS);
 }
