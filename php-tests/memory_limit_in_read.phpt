@@ -1,5 +1,5 @@
 --TEST--
-Session data over memory_limit end the request with PHP's own fatal error
+Session data over memory_limit end the request with PHP's own fatal error, and stay
 --SKIPIF--
 <?php
 require __DIR__ . '/skip.inc';
@@ -9,11 +9,13 @@ needs_memory_limit();
 <?php
 require __DIR__ . '/common.inc';
 
-store('visitor', 'a|' . serialize(str_repeat('x', 5 << 20)));
+// Far over it: some builds of PHP let a request have somewhat more for a while.
+$data = 'a|' . serialize(str_repeat('x', 40 << 20));
+store('visitor', $data);
 echo php('session_id("visitor"); session_start(); echo "not reached\n";', ['memory_limit' => '4M']);
-echo "\nend\n";
+echo "\n";
+var_dump(stored('visitor') === $data);
 ?>
 --EXPECTF--
-%AFatal error: Allowed memory size of 4194304 bytes exhausted%s in %s on line %d
-
-end
+%A memory %s bytes exhausted %s in %s on line %d%A
+bool(true)

@@ -110,6 +110,9 @@ pub enum Error {
     /// There was no lock to write with.
     #[error("Unable to write session: session lock not held")]
     NotLocked,
+    /// PHP has not got what is stored, so what it has is not the session.
+    #[error("Unable to write session: it was not read to the end, so what is stored is kept")]
+    NotRead,
     /// The request has promised not to write.
     #[error("Unable to write session: redis_session.read_only is on for this request")]
     ReadOnly,
@@ -171,6 +174,7 @@ impl Error {
             | Self::LockLost
             | Self::Unanswered
             | Self::NotLocked
+            | Self::NotRead
             | Self::ReadOnly
             | Self::Collision
             | Self::Panic(_) => false,

@@ -51,6 +51,9 @@ pub struct Handler {
     current: Option<(Sid, bool)>,
     /// What it was, where its lock may be lost although we hold it.
     seen: Option<Answer>,
+    /// A read has begun and PHP has not got its data. A write that comes all the
+    /// same is what PHP does after a fatal error in the middle of the read.
+    unread: bool,
     /// Why a check could not be made: the read that follows fails of it.
     failure: Option<Error>,
     /// Whether the server failed us: then it is not asked to unlock.
@@ -83,6 +86,7 @@ impl Handler {
             answer: None,
             current: None,
             seen: None,
+            unread: false,
             failure: None,
             unreachable: false,
             unlocked: false,
@@ -187,6 +191,7 @@ impl Handler {
     /// # Errors
     /// Any but those of writing.
     pub fn read(&mut self, sid: &[u8], ttl: Ttl) -> Result<Progress<()>, Error> {
+        self.unread = true;
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
@@ -206,6 +211,7 @@ impl Handler {
 
     /// PHP has its copy of `self.data`.
     pub fn handed_over(&mut self) {
+        self.unread = false;
         let data = std::mem::take(&mut self.data);
         self.seen = match &self.current {
             Some((sid, existed)) if self.held.is_some() && self.target.is_changing() => {
@@ -228,12 +234,15 @@ impl Handler {
     /// lock: PHP will not write again, unless it is not PHP who calls.
     ///
     /// # Errors
-    /// [`Error::Sid`], [`Error::Write`], [`Error::ReadOnly`],
+    /// [`Error::Sid`], [`Error::Write`], [`Error::ReadOnly`], [`Error::NotRead`],
     /// [`Error::LockLost`], [`Error::Unanswered`], [`Error::NotLocked`].
     pub fn write(&mut self, sid: &[u8], data: &[u8], ttl: Ttl) -> Result<(), Error> {
         let sid = Sid::new(sid)?;
         if self.settings.read_only != ReadOnly::No {
             return Err(Error::ReadOnly);
+        }
+        if self.unread {
+            return Err(Error::NotRead);
         }
         let settings = self.settings.clone();
         let held = match settings.lock {
