@@ -19,6 +19,7 @@
 //! | [`topology`] | which server a session is on, and trying again when that changes |
 //! | [`sentinel`], [`watch`], [`cluster`] | finding that server, hearing that it changes |
 //! | [`process`], [`connections`] | what a process keeps between requests; its connections to one server |
+//! | [`fork`] | what a fork must not find the helper thread at |
 //! | [`connection`], [`login`], [`link`] | one connection, its first words, what it is used for |
 //! | [`socket`], [`tls`], [`resp`] | bytes with a deadline, encryption, the protocol |
 //! | [`save_path`], [`settings`] | what the user configured |
@@ -37,6 +38,7 @@ pub mod cluster;
 pub mod connection;
 pub mod connections;
 pub mod error;
+pub mod fork;
 pub mod handler;
 pub mod key;
 pub mod lease;

@@ -83,6 +83,13 @@ impl Process {
         }
     }
 
+    /// The helper thread of this process, if it has been started.
+    pub fn helper_of_current() -> Option<Arc<ScheduledThreadPool>> {
+        let found = PROCESS.load();
+        let process = found.as_ref().filter(|process| process.pid == std::process::id())?;
+        process.helper.get().cloned()
+    }
+
     /// Closes everything, at the end of the process.
     pub fn shut_down() {
         let process = PROCESS.swap(None);

@@ -19,6 +19,7 @@ mod request;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
+use std::sync::Once;
 
 use ext_php_rs::builders::{ModuleBuilder, ModuleStartup};
 use ext_php_rs::ffi::_zend_module_dep as zend_module_dep;
@@ -26,6 +27,7 @@ use ext_php_rs::zend::{ModuleAllocations, ModuleEntry, StaticModuleEntry};
 
 use self::callbacks::save_handler;
 use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
+use crate::fork;
 use crate::handler::Serves;
 use crate::process::Process;
 
@@ -67,6 +69,7 @@ extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
     std::panic::set_hook(Box::new(|_| {})); // a caught panic becomes a warning
     ini::register(module);
     masking::start();
+    watch_forks();
     for handler in &HANDLERS.0 {
         // SAFETY: our names are C strings in constants.
         let name = unsafe { CStr::from_ptr(handler.s_name) };
@@ -78,6 +81,23 @@ extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
         }
     }
     0
+}
+
+/// Lets us know of each fork of this process.
+fn watch_forks() {
+    static ONCE: Once = Once::new();
+    extern "C" fn before() {
+        fork::prepare();
+    }
+    extern "C" fn after() {
+        fork::conclude();
+    }
+    // SAFETY: neither function panics nor calls PHP, and our code stays mapped
+    // for as long as the process lives. It fails for want of memory, and then
+    // forks are merely not seen.
+    ONCE.call_once(|| unsafe {
+        nix::libc::pthread_atfork(Some(before), Some(after), Some(after));
+    });
 }
 
 extern "C" fn shutdown(_type: c_int, _module: c_int) -> c_int {
