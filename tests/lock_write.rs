@@ -164,6 +164,7 @@ fn reader(way: &Way) -> Handler {
     let mut handler = handler(&way.proxy.addr(), SECOND);
     let read = handler.read(SID.as_bytes(), ttl());
     assert!(matches!(read, Ok(Progress::Done(()))), "{read:?}");
+    handler.handed_over();
     handler
 }
 
@@ -374,4 +375,21 @@ fn a_baton_for_what_cannot_be_read_is_passed_on() {
         }));
     }
     wait_until("nothing is left", || scene.server.keys() == [name(scene.keys().session)]);
+}
+
+// --------------------------------------------------------- what was not read
+
+#[test]
+fn a_session_that_php_has_not_got_is_not_written_over() {
+    let scene = Scene::new();
+    scene.store("n|i:1;");
+    let mut handler = handler(&scene.server.addr(), SECOND);
+    let read = handler.read(SID.as_bytes(), ttl());
+    assert!(matches!(read, Ok(Progress::Done(()))), "{read:?}");
+    // A fatal error ends the request here, and PHP writes what it has.
+    let written = handler.write(SID.as_bytes(), b"", ttl());
+    assert!(matches!(written, Err(Error::NotRead)), "{written:?}");
+    handler.close().unwrap();
+    assert_eq!(scene.stored().unwrap(), b"n|i:1;");
+    assert_eq!(scene.server.keys(), [name(scene.keys().session)], "the lock is let go of");
 }
