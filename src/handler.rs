@@ -51,9 +51,9 @@ pub struct Handler {
     current: Option<(Sid, bool)>,
     /// What it was, where its lock may be lost although we hold it.
     seen: Option<Answer>,
-    /// A read has begun and PHP has not got its data. A write that comes all the
-    /// same is what PHP does after a fatal error in the middle of the read.
-    unread: bool,
+    /// Its read has begun and PHP has not got its data. A write that comes all
+    /// the same is what PHP does after a fatal error in the middle of the read.
+    unread: Option<Sid>,
     /// Why a check could not be made: the read that follows fails of it.
     failure: Option<Error>,
     /// Whether the server failed us: then it is not asked to unlock.
@@ -86,7 +86,7 @@ impl Handler {
             answer: None,
             current: None,
             seen: None,
-            unread: false,
+            unread: None,
             failure: None,
             unreachable: false,
             unlocked: false,
@@ -191,11 +191,12 @@ impl Handler {
     /// # Errors
     /// Any but those of writing.
     pub fn read(&mut self, sid: &[u8], ttl: Ttl) -> Result<Progress<()>, Error> {
-        self.unread = true;
+        let sid = Sid::new(sid);
+        self.unread = sid.as_ref().ok().cloned();
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        let sid = Sid::new(sid)?;
+        let sid = sid?;
         let data = match self.answer.take() {
             Some(answer) if answer.sid == sid => answer.data,
             _ => match self.obtain(&sid, Wanted::Any, self.refresh(ttl))? {
@@ -211,7 +212,7 @@ impl Handler {
 
     /// PHP has its copy of `self.data`.
     pub fn handed_over(&mut self) {
-        self.unread = false;
+        self.unread = None;
         let data = std::mem::take(&mut self.data);
         self.seen = match &self.current {
             Some((sid, existed)) if self.held.is_some() && self.target.is_changing() => {
@@ -241,7 +242,7 @@ impl Handler {
         if self.settings.read_only != ReadOnly::No {
             return Err(Error::ReadOnly);
         }
-        if self.unread {
+        if self.unread.as_ref() == Some(&sid) {
             return Err(Error::NotRead);
         }
         let settings = self.settings.clone();
