@@ -66,14 +66,15 @@ def why_burst(results):
             f"versions, it is {slow:.2f}.")
 
 
-def why_memory(results):
+def why_memory(case):
     """Where it is: shared by all workers, or each one's own."""
-    both = [(results.median("cost", "worker, locked", name, "RSS"), results.median("cost", "worker, locked", name, "private"))
-            for name in (h.OURS, h.PEER)]
-    (ours, own), (peer, peer_own) = both
-    return (f"It is {(ours - peer) * 1024:.0f} KB, most of it code that all workers share: TLS is built in, where php-redis uses "
-            f"OpenSSL of PHP's. A further worker takes {own * 1024:.0f} KB of its own ({peer_own * 1024:.0f} KB with php-redis), in which are the "
-            f"buffers of the connection and a thread.")
+    def why(results):
+        (ours, own), (peer, peer_own) = ((results.median("cost", case, name, "RSS"), results.median("cost", case, name, "private"))
+                                         for name in (h.OURS, h.PEER))
+        return (f"It is {(ours - peer) * 1024:.0f} KB, most of it code that all workers share: TLS is built in, where php-redis uses "
+                f"OpenSSL of PHP's. A further worker takes {own * 1024:.0f} KB of its own ({peer_own * 1024:.0f} KB with php-redis), in which are the "
+                f"buffers of the connection and a thread.")
+    return why
 
 
 def cycle(locked, size, limit):
@@ -96,6 +97,6 @@ TARGETS = (
     Target("requests/s through PHP-FPM, locked", "web", "locked", "requests/s", 1.5, "", at_least=True, why=why_web(True)),
     Target("start-up of PHP, CPU", "cost", "start-up", "CPU", 1, "ms"),
     Target("start-up of PHP, wall", "cost", "start-up", "wall", 1, "ms"),
-    Target("RSS of a worker, not locked", "cost", "worker, not locked", "RSS", 1, "MB", why=why_memory),
-    Target("RSS of a worker, locked", "cost", "worker, locked", "RSS", 1, "MB", why=why_memory),
+    Target("RSS of a worker, not locked", "cost", "worker, not locked", "RSS", 1, "MB", why=why_memory("worker, not locked")),
+    Target("RSS of a worker, locked", "cost", "worker, locked", "RSS", 1, "MB", why=why_memory("worker, locked")),
 )
