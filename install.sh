@@ -20,8 +20,8 @@ user who may use sudo. Running it again installs the new build over the old.
 
   --php-config PATH  the PHP to install for (default: \$PHP_CONFIG, or the
                      php-config in PATH)
-  --deps             install missing build packages first (apt-get; on other
-                     systems: say which)
+  --deps             install missing build packages first, Rust too (apt-get;
+                     on other systems: say which)
   --no-enable        only copy the .so, leave php.ini alone
   --prefix DIR       install below DIR instead of / (also: DESTDIR=DIR), to make
                      a package or to copy into an image; changes nothing else
@@ -223,7 +223,7 @@ explain_reload() {
 do_install() {
   check_requirements "$php_config" "$deps"
   find_php "$php_config"
-  find_cargo "$(wanted_rust "$root")"
+  find_cargo "$(wanted_rust "$root")" "$deps"
   find_locations
   step "Building for PHP $("$PHP_CONFIG" --version) ($PHP) with $CARGO; the first build takes a few minutes"
   build_extension "$root"

@@ -54,8 +54,8 @@ install_packages() {
       chmod 755 "$policy"
     fi
     # Package lists may be absent (a fresh image) or older than the mirror.
-    install() { apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y -q --no-install-recommends "$@"; }
-    apt-get install -s -q --no-install-recommends "$@" >/dev/null 2>&1 || apt-get -q update
+    install() { apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y -q --no-install-recommends --no-remove "$@"; }
+    apt-get install -s -q --no-install-recommends --no-remove "$@" >/dev/null 2>&1 || apt-get -q update
     install "$@" || { apt-get -q update && install "$@"; }
   ' install_packages "${missing[@]}" </dev/null ||
     die "apt-get could not install: ${missing[*]}" "Its messages are above. Install them by hand, then run this again."
@@ -80,10 +80,29 @@ version_at_least() {
 }
 
 # Sets CARGO to a cargo whose rustc is at least version $1, or exits and says
-# how to get one. Looks where rustup puts it (under sudo: for the user who
-# called), in PATH, and where Debian's versioned packages put it.
+# how to get one. $2: yes to install the package that has one, if any has.
 find_cargo() {
-  local wanted=$1 candidate version caller='' too_old=
+  local wanted=$1 install=${2:-no} too_old package=''
+  if look_for_cargo "$wanted"; then return 0; fi
+  if command -v apt-get >/dev/null; then
+    # The lists may be absent (a fresh image), or from before it was there.
+    package=$(cargo_package "$wanted") ||
+      { [[ $install == yes ]] && as_root apt-get -q update && package=$(cargo_package "$wanted"); } || package=
+  fi
+  if [[ $package && $install == yes ]]; then
+    install_packages "$package"
+    hash -r
+    if look_for_cargo "$wanted"; then return 0; fi
+  fi
+  die "Rust $wanted or newer is needed${too_old:+, found only $too_old}." \
+    "${package:+apt-get install $package${too_old:+ (it replaces a package cargo that is older)}, or }rustup: https://rustup.rs"
+}
+
+# Looks where rustup puts cargo (under sudo: for the user who called), in PATH,
+# and where Ubuntu's versioned packages put it. Tells of others in too_old.
+look_for_cargo() {
+  local wanted=$1 candidate version caller=''
+  too_old=
   if [[ ${SUDO_USER:-} ]]; then caller=$(getent passwd "$SUDO_USER" | cut -d: -f6) || caller=; fi
   for candidate in "${CARGO:-}" "${caller:+$caller/.cargo/bin/cargo}" "$(command -v cargo || true)" \
     "${CARGO_HOME:-${HOME:-}/.cargo}/bin/cargo" /usr/lib/rust-*/bin/cargo; do
@@ -97,8 +116,21 @@ find_cargo() {
     fi
     too_old="${too_old:+$too_old, }$version ($candidate)"
   done
-  local remedy='install rustup from https://rustup.rs, then: rustup toolchain install stable'
-  if apt-cache policy rustup 2>/dev/null | grep -q 'Candidate: [^(]'; then remedy='apt-get install rustup && rustup default stable'; fi
-  die "Rust $wanted or newer is needed${too_old:+, found only $too_old}." \
-    "The cargo of Debian 12 and 13 is too old. Instead:" "  $remedy"
+  return 1
+}
+
+# Prints the package whose cargo is at least version $1. Debian keeps the one
+# its browsers are built with up to date; Ubuntu has one for each version.
+cargo_package() {
+  local package version
+  while read -r package version; do
+    if version_at_least "$version" "$1"; then
+      printf '%s\n' "$package"
+      return 0
+    fi
+  done < <(
+    { echo cargo; echo cargo-web; apt-cache pkgnames cargo-1. | grep -E '^cargo-1\.[0-9]+$' | sort -V; } |
+      xargs apt-cache policy 2>/dev/null | awk '/^[^ ]/ { name = $1; sub(/:$/, "", name) } $1 == "Candidate:" { print name, $2 }'
+  )
+  return 1
 }

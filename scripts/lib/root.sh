@@ -76,6 +76,14 @@ make_root() {
   exec {lock}>&-
 }
 
+# Sets TOOLCHAIN to the folder of the toolchain of the cargo that find_cargo
+# found, which must hold nothing else: it is shown to roots as it is.
+find_toolchain() {
+  TOOLCHAIN=$(PATH=$(dirname "$CARGO"):$PATH rustc --print sysroot)
+  [[ $TOOLCHAIN != /usr && -x $TOOLCHAIN/bin/cargo ]] || die "$CARGO shares a folder with other programs." \
+    "This needs a toolchain in a folder of its own, as rustup installs it."
+}
+
 # Runs command $2.. as root inside root $1, without this shell's environment.
 # Folders in ROOT_BINDS ("here:there" or "here:there:ro") are seen there too.
 # Mounts and processes have namespaces of their own, which end with the

@@ -1,0 +1,206 @@
+# shellcheck shell=bash disable=SC2154 # scripts/test sets them
+# The steps of scripts/test, which runs them in the checkout and says which
+# options there are (every, zts, roots) and where things go (target, logs).
+# Sourced after packages.sh, build.sh and root.sh, never run.
+#
+# Each prints what it does, and may count: "N passed, N failed, N skipped".
+
+step_packages() {
+  local wanted=() extra=() version config=${PHP_CONFIG:-php-config}
+  command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+  has_libclang || wanted+=(libclang-dev)
+  command -v php >/dev/null || wanted+=(php-cli)
+  command -v "$config" >/dev/null || wanted+=("$(php_dev_package)")
+  command -v redis-server >/dev/null || command -v valkey-server >/dev/null || wanted+=(redis-server)
+  command -v openssl >/dev/null || wanted+=(openssl)
+  command -v nginx >/dev/null || wanted+=(nginx)
+  command -v curl >/dev/null || wanted+=(curl)
+  command -v git >/dev/null || wanted+=(git)
+  command -v shellcheck >/dev/null || wanted+=(shellcheck)
+  command -v python3 >/dev/null || wanted+=(python3)
+  command -v valgrind >/dev/null || wanted+=(valgrind)
+  command -v c++ >/dev/null || wanted+=(g++)
+  if ((${#wanted[@]})); then install_packages "${wanted[@]}"; fi
+  hash -r
+
+  # What belongs to this very PHP. Without the extras, tests skip themselves.
+  find_php ''
+  version=$PHP_VERSION_SHORT
+  if [[ $PHP == /usr/bin/* ]]; then
+    php_fpm >/dev/null || install_packages "php$version-fpm"
+    extra=("php$version-cgi" "php$version-igbinary" "php$version-redis")
+    (install_packages "${extra[@]}") || echo "skipped: not all of ${extra[*]} can be installed"
+  fi
+  echo "All there: PHP $version ($PHP), $(command -v redis-server || command -v valkey-server)"
+}
+
+php_fpm() { command -v "php-fpm$PHP_VERSION_SHORT" || command -v php-fpm; }
+
+step_shellcheck() {
+  local file scripts=() passed=0 failed=0
+  # By content, as most of them have no ending in their names.
+  mapfile -t scripts < <(grep -lIrE --exclude-dir=target --exclude-dir=.git \
+    -e '^#!/.*\b(ba)?sh$' -e '^# shellcheck shell=' . | sort)
+  for file in "${scripts[@]}"; do
+    if shellcheck -x "$file"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+  done
+  printf '%d passed, %d failed, 0 skipped\n' "$passed" "$failed"
+  ((failed == 0 && passed > 0))
+}
+
+step_fmt() {
+  if ! has_cargo_command fmt 'rustup component add rustfmt'; then return 0; fi
+  "$CARGO" fmt --check && "$CARGO" fmt --check --manifest-path fuzz/Cargo.toml
+}
+
+# Succeeds if there is cargo $1, else skips the step. $2: how to get it.
+has_cargo_command() {
+  if "$CARGO" "$1" --version >/dev/null 2>&1; then return 0; fi
+  printf 'skipped: there is no cargo %s (%s)\n0 passed, 0 failed, 1 skipped\n' "$1" "$2"
+  return 1
+}
+
+# The feature sets do not share a target directory: the tests load the
+# extension that lies beside them, and it must be the one with PHP.
+step_clippy() {
+  local failed=0
+  if ! has_cargo_command clippy 'rustup component add clippy'; then return 0; fi
+  "$CARGO" clippy --locked --all-targets -- -D warnings || failed=$((failed + 1))
+  CARGO_TARGET_DIR=$target/pure "$CARGO" clippy --locked --all-targets --no-default-features -- -D warnings ||
+    failed=$((failed + 1))
+  printf '%d passed, %d failed, 0 skipped\n' $((2 - failed)) "$failed"
+  ((failed == 0))
+}
+
+step_pure() {
+  export CARGO_TARGET_DIR=$target/pure
+  cargo_test --no-default-features
+}
+
+step_php() { cargo_test; }
+
+# Runs cargo test and adds up what its programs say. A test that cannot run
+# here prints a line "skipped: REASON" and passes for cargo.
+cargo_test() {
+  local status=0 output
+  output=$(mktemp "$logs/.cargo-test.XXXXXX")
+  TEST_PHP_EXECUTABLE=$PHP "$CARGO" test --locked --no-fail-fast "$@" 2>&1 | tee "$output" || status=$?
+  awk -v status="$status" '
+    /^test result: / { passed += $4; failed += $6; ignored += $8 }
+    /^skipped: / { skipped++ }
+    END {
+      if (status && !failed) failed = 1 # it did not even build
+      printf "%d passed, %d failed, %d skipped\n", passed - skipped, failed, ignored + skipped
+    }' "$output"
+  rm -f "$output"
+  return "$status"
+}
+
+# Every kind of save path without locking; and with it on one server, and with
+# TLS and a user where servers change places.
+step_phpt() {
+  local status=0 output name plain=() so=$target/debug/libredis_session.so
+  "$CARGO" build --locked
+  output=$(mktemp "$logs/.phpt.XXXXXX")
+  for name in tcp unix tls weights sentinel cluster; do plain+=(--topology "$name"); done
+  php-tests/run "${plain[@]}" --show-skips --so "$so" 2>&1 | tee "$output" || status=$?
+  php-tests/run --topology tcp --topology sentinel-tls --topology cluster-tls --locking --show-skips --so "$so" 2>&1 |
+    tee -a "$output" || status=$?
+  awk -v status="$status" '
+    /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed += $1; failed += $3; skipped += $5 }
+    END {
+      if (status && !failed) failed = 1 # it did not even start
+      printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+    }' "$output"
+  rm -f "$output"
+  return "$status"
+}
+
+# Under its own PHP_CONFIG, as this PHP's is not thread-safe.
+step_zts() { env -u PHP_CONFIG -u PHP CARGO="$CARGO" CARGO_TARGET_DIR="$target" scripts/zts --php "$PHP_VERSION_SHORT" "${zts[@]}"; }
+
+# Each callback, each way to end, and each way to fail: a second or more for
+# each PHP that is started.
+readonly memory_tests=(abort binary counter create_id destroy early_refresh empty error_handler_calls_destroy
+  error_handler_throws exit fork late_answer lazy_vanished lock-interrupted lock-regenerate lock-release_failed proxy
+  read_and_close reconnect refused regenerate_delete regenerate_strict reset save_path_malformed secrets_in_exceptions
+  secrets_in_messages session_handler_opens_again sizes strict_unknown two_sessions wrong_password)
+
+step_memory() {
+  local tests=()
+  if [[ $every == no ]]; then tests=("${memory_tests[@]/#/php-tests/}") && tests=("${tests[@]/%/.phpt}"); fi
+  "$CARGO" build --locked
+  php-tests/run --topology tcp --memcheck --show-skips --so "$target/debug/libredis_session.so" "${tests[@]}"
+}
+
+step_fuzz() {
+  local seconds=60
+  if [[ $every == yes ]]; then seconds=600; fi
+  CARGO="$CARGO" CARGO_TARGET_DIR="$target" scripts/fuzz --seconds "$seconds"
+}
+
+# Not installed here: to build it takes minutes. Its list of weaknesses is on
+# the network, and out of reach for some machines.
+step_deny() {
+  local status=0
+  if ! has_cargo_command deny 'cargo install --locked cargo-deny'; then return 0; fi
+  "$CARGO" deny --locked check bans licenses sources
+  "$CARGO" deny --locked fetch db >"$logs/deny-fetch.log" 2>&1 || status=$?
+  if ((status)); then
+    echo "skipped: the list of known weaknesses cannot be had: $(grep -v "^ *$" "$logs/deny-fetch.log" | tail -n 1)"
+    echo "3 passed, 0 failed, 1 skipped"
+    return 0
+  fi
+  "$CARGO" deny --locked check --disable-fetch advisories
+  echo "4 passed, 0 failed, 0 skipped"
+}
+
+step_demo() { scripts/demo --check; }
+
+step_browser() {
+  if ! command -v "${CHROMIUM:-chromium}" >/dev/null || ! command -v "${CHROMEDRIVER:-chromedriver}" >/dev/null; then
+    if ! (install_packages chromium chromium-driver); then
+      echo "skipped: there is no Chromium with its driver, and it cannot be installed"
+      echo "0 passed, 0 failed, 1 skipped"
+      return 0
+    fi
+  fi
+  scripts/demo --browser "$target/browser"
+}
+
+step_docker() { scripts/docker; }
+
+# Other Debians need chroot, hence root.
+can_be_root() { ((EUID == 0)) || sudo -n true 2>/dev/null; }
+
+step_package() {
+  local name=clean-
+  # shellcheck disable=SC1091 # this machine's name
+  name+=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  if [[ $roots == no && ! -e $(roots_cache)/$name.packages ]]; then
+    echo "skipped: there is no clean Debian in $(roots_cache); scripts/package --check makes one"
+    echo "0 passed, 0 failed, 1 skipped"
+  elif ! can_be_root; then
+    echo "skipped: chroot needs root, or sudo without a password"
+    echo "0 passed, 0 failed, 1 skipped"
+  else
+    scripts/package --check
+  fi
+}
+
+step_matrix() {
+  if ! can_be_root; then
+    echo "skipped: chroot needs root, or sudo without a password"
+    echo "0 passed, 0 failed, 1 skipped"
+  elif [[ $roots == yes ]]; then
+    env -u PHP_CONFIG -u PHP -u PHP_FPM CARGO="$CARGO" scripts/matrix
+  else
+    env -u PHP_CONFIG -u PHP -u PHP_FPM CARGO="$CARGO" scripts/matrix --made --php 8.4 --quick
+  fi
+}
+
+# With the build of the step before, or its own.
+step_instructions() {
+  "$CARGO" build --release --locked
+  scripts/bench --only instructions --check
+}
