@@ -142,7 +142,7 @@ enable_extension() {
       if [[ $DESTDIR ]]; then
         echo "    After unpacking, run: phpenmod -v $PHP_VERSION_SHORT redis_session"
       else
-        as_root phpenmod -v "$PHP_VERSION_SHORT" redis_session
+        as_root phpenmod -r -v "$PHP_VERSION_SHORT" redis_session
         step "Enabled with phpenmod: $ini"
       fi ;;
     docker)
@@ -193,6 +193,26 @@ ${lines:-    (in no ini file that the command line PHP reads)}
 ADVICE
   if [[ $layout == debian ]]; then
     echo "To disable that line everywhere: phpdismod -v $PHP_VERSION_SHORT redis"
+  fi
+}
+
+# Names the lines of others that need what has been removed.
+explain_leftovers() {
+  local files=() lines handlers='redis|rediscluster|redis_session'
+  mapfile -t files < <(loaded_ini_files)
+  # Those of the other programs, too.
+  if [[ $layout == debian ]]; then files=("/etc/php/$PHP_VERSION_SHORT"); fi
+  lines=$(ini_files_with redis_session "${files[@]}" /dev/null)
+  if [[ $lines ]]; then
+    printf '\nA line that this script did not write still loads it; remove it from:\n'
+    printf '%s\n' "$lines" | sed 's/^/    /'
+  fi
+  if "$PHP" -d display_errors=0 -r 'exit(extension_loaded("redis") ? 0 : 1);' 2>/dev/null; then handlers=redis_session; fi
+  lines=$(grep -rnHE "^[^;#]*session\.save_handler\]?[[:space:]]*=[[:space:]]*[\"']?($handlers)[\"']?[[:space:]]*(;.*)?$" \
+    --include='*.ini' --include='*.conf' "${files[@]}" /dev/null 2>/dev/null || true)
+  if [[ $lines ]]; then
+    printf '\nNobody serves these any more; sessions fail until they are changed, for instance to "files":\n'
+    printf '%s\n' "$lines" | sed 's/^/    /'
   fi
 }
 
@@ -275,11 +295,7 @@ do_uninstall() {
     return 0
   fi
   if [[ $DESTDIR ]]; then return 0; fi
-  mapfile -t files < <(loaded_ini_files)
-  file=$(ini_files_with redis_session "${files[@]}" /dev/null)
-  if [[ $file ]]; then
-    echo "A line that this script did not write still loads it; remove it from: $file"
-  fi
+  explain_leftovers
   explain_reload
 }
 

@@ -32,9 +32,9 @@ foreach ($paths as $path) {
 ?>
 --EXPECTF--
 
-session_start(): Failed to parse session.save_path (error at offset 0, url was ''): session.save_path is empty
+session_start(): Failed to parse session.save_path (error at offset 0, url was ''): session.save_path is empty: it is not set, or the environment variable in it is not
  , 
-  session_start(): Failed to parse session.save_path (error at offset 0, url was ' , '): session.save_path is empty
+  session_start(): Failed to parse session.save_path (error at offset 0, url was ' , '): session.save_path is empty: it is not set, or the environment variable in it is not
 http://h
   session_start(): Failed to parse session.save_path (error at offset 0, url was 'http://***'): the scheme http:// is not one of tcp, tls, ssl, unix, redis, rediss, valkey, valkeys, %s
 tcp://

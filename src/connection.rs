@@ -26,6 +26,14 @@ enum Stream {
     Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
+/// What to look at when there is no connection.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "may the user that PHP runs as open it?",
+        _ => "is the server running and reachable?",
+    }
+}
+
 /// A connection that has passed login and chosen its database.
 pub struct Connection {
     stream: Stream,
@@ -43,7 +51,7 @@ impl Connection {
     pub fn open(host: &Host, role: Role, tls: Option<&Arc<ClientConfig>>) -> Result<Self, Error> {
         let fail = |reason: String| Error::Connect { host: host.address.to_string(), reason };
         let socket = Socket::connect(&host.address, host.timeout)
-            .map_err(|e| fail(format!("{e} (is the server running and reachable?)")))?;
+            .map_err(|e| fail(format!("{e} ({})", remedy(&e))))?;
         let stream = match tls {
             None => Stream::Plain(socket),
             Some(config) => {

@@ -38,7 +38,7 @@ pub fn log_in(link: &mut Connection, host: &Host, role: Role) -> Result<(), Stri
         // In the older way, because HELLO logs anybody in where the default
         // user has no password: a wrong password must not become a right one.
         let nameless = greet_plainly(link, host, role, None)?;
-        if refusal(&nameless).is_none() {
+        if refusal(&nameless).is_none_or(is_without_password) {
             answers = nameless;
         }
     }
@@ -148,6 +148,11 @@ fn is_of_replica(answer: &Value) -> bool {
 fn is_unknown_user(refusal: &redis::ServerError) -> bool {
     let details = refusal.details().unwrap_or_default();
     refusal.code() == "WRONGPASS" || details.contains("wrong number of arguments for 'auth'")
+}
+
+/// The server has no password at all, and says so only without the user.
+fn is_without_password(refusal: &redis::ServerError) -> bool {
+    refusal.details().unwrap_or_default().contains("without any password configured")
 }
 
 fn is_unknown_command(refusal: &redis::ServerError) -> bool {

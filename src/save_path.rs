@@ -163,7 +163,9 @@ fn read(text: Piece<'_>) -> Result<Parsed, Fault> {
     }
     let inner = text.unquoted().trimmed();
     if inner.text().chars().all(piece::is_separator) {
-        return Err(text.fault("session.save_path is empty"));
+        return Err(text.fault(
+            "session.save_path is empty: it is not set, or the environment variable in it is not",
+        ));
     }
     let mut warnings = Vec::new();
     let form = address::split_scheme(inner).0.and_then(address::announced).map(|(form, _)| form);

@@ -148,6 +148,19 @@ fn a_refused_login_is_explained_without_the_password() {
 }
 
 #[test]
+fn a_password_for_a_server_that_has_none_is_explained() {
+    for config in [&[][..], &[WITHOUT_HELLO]] {
+        let server = RedisServer::start(Options {
+            config: config.iter().map(|line| (*line).to_owned()).collect(),
+            ..Options::default()
+        });
+        let text = refusal(&format!("redis://h:secret-59c2@{}", server.addr()));
+        assert!(text.contains("without any password configured"), "{text}");
+        assert!(!text.contains("secret-59c2"), "{text}");
+    }
+}
+
+#[test]
 fn a_server_that_repeats_a_refused_command_does_not_reveal_the_password() {
     // With neither HELLO nor AUTH, Redis quotes the arguments of both.
     let server = RedisServer::start(Options {

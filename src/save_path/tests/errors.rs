@@ -20,7 +20,11 @@ fn an_error_begins_as_that_of_phpredis_does() {
 #[test]
 fn an_empty_text_is_refused() {
     for text in ["", " ", " ,\t,", "\"\""] {
-        refuses(text, 0, "session.save_path is empty");
+        refuses(
+            text,
+            0,
+            "session.save_path is empty: it is not set, or the environment variable in it is not",
+        );
     }
 }
 

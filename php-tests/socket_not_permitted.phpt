@@ -1,0 +1,25 @@
+--TEST--
+A socket that PHP's user may not open is a warning that says so
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+only_on('tcp', 'asks no server, so the topology makes no difference');
+needs_extension('posix');
+?>
+--FILE--
+<?php
+require __DIR__ . '/common.inc';
+
+$folder = getenv('REDIS_SESSION_TEST_DIR') . '/closed-' . getmypid();
+mkdir($folder, 0);
+// Root may open everything.
+posix_geteuid() === 0 && posix_setuid(65534);
+
+show_messages();
+ini_set('session.save_path', "unix://$folder/redis.sock");
+var_dump(session_start());
+?>
+--EXPECTF--
+warning: session_start(): Redis connection not available: unix:%sredis.sock: Permission denied (os error 13) (may the user that PHP runs as open it?)
+warning: session_start(): Failed to read session data: redis (path: unix:%sredis.sock)
+bool(false)
