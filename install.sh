@@ -89,7 +89,9 @@ scan_dir_name() {
 ini_files_with() {
   local name=$1
   shift
-  grep -lRsE --include='*.ini' "^[[:space:]]*extension[[:space:]]*=[[:space:]]*[\"']?([^;\"']*/)?$name(\.so)?[\"']?[[:space:]]*(;.*)?$" "$@" || true
+  # (Alpine's grep has no --include.)
+  grep -lRsE "^[[:space:]]*extension[[:space:]]*=[[:space:]]*[\"']?([^;\"']*/)?$name(\.so)?[\"']?[[:space:]]*(;.*)?$" "$@" |
+    grep '\.ini$' || true
 }
 
 # Prints the ini files that this PHP's CLI reads.
@@ -209,7 +211,7 @@ explain_leftovers() {
   fi
   if "$PHP" -d display_errors=0 -r 'exit(extension_loaded("redis") ? 0 : 1);' 2>/dev/null; then handlers=redis_session; fi
   lines=$(grep -rnHE "^[^;#]*session\.save_handler\]?[[:space:]]*=[[:space:]]*[\"']?($handlers)[\"']?[[:space:]]*(;.*)?$" \
-    --include='*.ini' --include='*.conf' "${files[@]}" /dev/null 2>/dev/null || true)
+    "${files[@]}" /dev/null 2>/dev/null | grep -E '^[^:]*\.(ini|conf):' || true)
   if [[ $lines ]]; then
     printf '\nNobody serves these any more; sessions fail until they are changed, for instance to "files":\n'
     printf '%s\n' "$lines" | sed 's/^/    /'

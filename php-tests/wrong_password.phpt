@@ -12,7 +12,7 @@ ini_set('session.save_path', save_path('auth[]=nobody&auth[]=secret-42'));
 var_dump(session_start());
 ?>
 --EXPECTF--
-session_start(): Redis connection not available: %s: the server refused the login: WRONGPASS %s
+session_start(): Redis connection not available: %s: the server refused the login: %r(WRONGPASS|ERR AUTH <password> called without any password configured)%r %s
 bool(false)
 session_start(): Failed to read session data: redis (path: %s)
 bool(false)

@@ -141,13 +141,16 @@ impl Cluster {
         }
     }
 
-    /// Asks one node after another for the map of slots, a failed one last.
+    /// Asks one node after another for the map of slots: those that we have a
+    /// connection to first, one that has failed last.
     fn discover(&self) -> Result<(), Error> {
         let (mut nodes, suspect): (Vec<_>, _) = {
             let map = self.map();
             (map.primaries.values().cloned().collect(), map.suspect.clone())
         };
-        nodes.sort_by_key(|node| Some(&node.host().address) == suspect.as_ref());
+        nodes.sort_by_key(|node| {
+            (Some(&node.host().address) == suspect.as_ref(), !node.has_connection())
+        });
         let mut reasons = Vec::new();
         for node in nodes {
             let from = &node.host().address;

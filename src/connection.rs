@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use crate::error::Error;
 use crate::link::Link;
 use crate::login::{self, Role};
+use crate::lookup::Unresolved;
 use crate::resp::{Reader, garbage, pack};
 use crate::save_path::Host;
 use crate::socket::{Idle, Socket};
@@ -29,6 +30,9 @@ enum Stream {
 /// What to look at when there is no connection.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
+        _ if error.get_ref().is_some_and(|e| e.is::<Unresolved>()) => {
+            "is the name right, and do its name servers answer?"
+        }
         io::ErrorKind::PermissionDenied => "may the user that PHP runs as open it?",
         _ => "is the server running and reachable?",
     }

@@ -67,6 +67,11 @@ impl Endpoint {
         Self { host, ..self.clone() }
     }
 
+    /// Whether there is a connection that nobody is using, dead or alive.
+    pub fn has_connection(&self) -> bool {
+        self.slots.try_get().is_some_and(|slot| slot.connection.is_some())
+    }
+
     /// Opens a connection that is not kept here.
     ///
     /// # Errors

@@ -19,9 +19,9 @@
 //! | [`topology`] | which server a session is on, and trying again when that changes |
 //! | [`sentinel`], [`watch`], [`cluster`] | finding that server, hearing that it changes |
 //! | [`process`], [`connections`] | what a process keeps between requests; its connections to one server |
-//! | [`fork`] | what a fork must not find the helper thread at |
+//! | [`threads`], [`fork`] | threads that PHP does not notice, and what a fork must not find one at |
 //! | [`connection`], [`login`], [`link`] | one connection, its first words, what it is used for |
-//! | [`socket`], [`tls`], [`resp`] | bytes with a deadline, encryption, the protocol |
+//! | [`lookup`], [`socket`], [`tls`], [`resp`] | host names and bytes with a deadline, encryption, the protocol |
 //! | [`save_path`], [`settings`] | what the user configured |
 //! | [`key`] | session ids and the keys made of them |
 //! | [`log`] | where events go |
@@ -46,6 +46,7 @@ pub mod link;
 pub mod lock;
 pub mod log;
 pub mod login;
+pub mod lookup;
 pub mod process;
 pub mod queue;
 pub mod resp;
@@ -55,6 +56,7 @@ pub mod sentinel;
 pub mod settings;
 pub mod socket;
 pub mod store;
+pub mod threads;
 pub mod tls;
 pub mod topology;
 pub mod watch;

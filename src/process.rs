@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use nix::sys::signal::{SigSet, SigmaskHow};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use crate::error::Error;
 use crate::lease::Leases;
 use crate::save_path::{ParseError, SavePath};
+use crate::threads::without_signals;
 use crate::topology::Target;
 
 /// Save paths that a process remembers; an application that makes up a new
@@ -120,20 +120,12 @@ impl Process {
         Ok((target, parsed.warnings))
     }
 
-    /// The one thread beside the requests. It serves no signals, as PHP's
-    /// handlers expect to run in PHP's threads.
+    /// The one thread that stays beside the requests.
     pub fn helper(&self) -> Arc<ScheduledThreadPool> {
         let start = || {
-            let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
-            let pool = ScheduledThreadPool::builder()
-                .num_threads(1)
-                .thread_name_pattern("redis-session")
-                .build();
-            if let Ok(mask) = before {
-                // Setting back what was set before cannot fail.
-                let _ = mask.thread_set_mask();
-            }
-            Arc::new(pool)
+            let builder =
+                ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("redis-session");
+            Arc::new(without_signals(|| builder.build()))
         };
         self.helper.get_or_init(start).clone()
     }

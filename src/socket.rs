@@ -4,7 +4,7 @@
 //! know the Redis protocol.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 
+use crate::lookup::addresses;
 use crate::save_path::Address;
 
 /// Idle time after which the kernel asks whether the other side still lives.
@@ -48,7 +49,7 @@ impl Socket {
     /// Connects within `timeout`, over all addresses a name stands for.
     ///
     /// # Errors
-    /// The last address' error, or `TimedOut`.
+    /// The last address' error, `TimedOut`, or [`crate::lookup::Unresolved`].
     pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
         let stream = match address {
             Address::Tcp { host, port } => Stream::Tcp(connect_tcp(host, *port, timeout)?),
@@ -178,7 +179,7 @@ impl Write for Socket {
 fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
     let deadline = Instant::now() + timeout;
     let mut failure = io::Error::new(ErrorKind::NotFound, "the host name has no address");
-    for address in (host, port).to_socket_addrs()? {
+    for address in addresses(host, port, timeout)? {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(timed_out(timeout));

@@ -1,0 +1,136 @@
+//! Host names whose name servers do not answer, or answer late.
+//!
+//! PHP runs with an /etc/resolv.conf of its own here, which takes root.
+#![cfg(feature = "php")]
+// Tests stop at the first surprise, in their helper functions too.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::servers::{Options, RedisServer};
+use support::site::php;
+use tempfile::TempDir;
+
+/// Where name servers listen; nobody else has this address of the loopback.
+const NAME_SERVER: &str = "127.99.99.53:53";
+const NAME: &str = "redis.session.test";
+
+/// A name server that says nothing for the first `silence`.
+fn name_server(silence: Duration) -> Option<UdpSocket> {
+    let socket = UdpSocket::bind(NAME_SERVER).ok()?;
+    let server = socket.try_clone().unwrap();
+    thread::spawn(move || {
+        let mut packet = [0; 512];
+        let mut heard: Option<Instant> = None;
+        let mut waiting: Vec<(Vec<u8>, SocketAddr)> = Vec::new();
+        server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        for _ in 0..400 {
+            if let Ok((size, from)) = server.recv_from(&mut packet) {
+                heard = heard.or_else(|| Some(Instant::now()));
+                waiting.push((reply(&packet[..size]), from));
+            }
+            if heard.is_some_and(|first| first.elapsed() > silence) {
+                for (reply, from) in waiting.drain(..) {
+                    server.send_to(&reply, from).unwrap();
+                }
+            }
+        }
+    });
+    Some(socket)
+}
+
+/// 127.0.0.1 for a question of type A, nothing for others.
+fn reply(question: &[u8]) -> Vec<u8> {
+    // Ours holds one name, its type and its class behind the header.
+    let name = question[12..].iter().position(|byte| *byte == 0).unwrap();
+    let end = 12 + name + 5;
+    let is_a = question[end - 4..end - 2] == [0, 1];
+    let mut reply = question[..end].to_vec();
+    reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, is_a.into(), 0, 0, 0, 0]);
+    if is_a {
+        // The name of the question, type A, class IN, 1 s, 4 bytes.
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
+    }
+    reply
+}
+
+/// Runs PHP with that name server alone, or says why it cannot.
+fn run(save_path: &str, code: &str) -> Option<Output> {
+    let dir = TempDir::with_prefix("names-").unwrap();
+    let (server, _) = NAME_SERVER.split_once(':').unwrap();
+    let conf = dir.path().join("resolv.conf");
+    fs::write(&conf, format!("nameserver {server}\noptions timeout:5 attempts:2\n")).unwrap();
+    let script = dir.path().join("test.php");
+    fs::write(&script, format!("<?php\n{code}")).unwrap();
+    let wrapper = dir.path().join("php");
+    let real = std::env::var("TEST_PHP_EXECUTABLE").unwrap_or_else(|_| "php".to_owned());
+    let conf = conf.display();
+    fs::write(
+        &wrapper,
+        format!(
+            "#!/bin/sh\nexec unshare --mount --propagation private sh -c \
+             'mount --bind {conf} /etc/resolv.conf || exit 77; exec {real} \"$@\"' php \"$@\"\n"
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command: Command =
+        php(save_path).command(&wrapper, dir.path(), "session.use_cookies = 0");
+    let output = command.arg(&script).output().unwrap();
+    (output.status.code() != Some(77)).then_some(output)
+}
+
+#[test]
+fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when_it_speaks() {
+    let Some(_names) = name_server(Duration::from_millis(1500)) else {
+        println!("skipped: no name server of our own (it takes root)");
+        return;
+    };
+    let server = RedisServer::start(Options::default());
+    let addr = server.addr();
+    let port = addr.rsplit(':').next().unwrap();
+    let output = run(
+        &format!("tcp://{NAME}:{port}?timeout=0.2"),
+        r#"
+        $attempts = $most = 0;
+        $texts = [];
+        set_error_handler(function ($level, $text) use (&$texts) { $texts[$text] = true; });
+        do {
+            $attempts++;
+            session_id('names');
+            $started = session_start();
+            $names = array_map(
+                fn ($task) => trim(@file_get_contents("$task/comm")),
+                glob('/proc/self/task/*'),
+            );
+            $most = max($most, count(array_keys($names, 'redis-session-d')));
+        } while (!$started && $attempts < 50);
+        $_SESSION['n'] = 7;
+        session_write_close();
+        echo json_encode([$started, $attempts >= 3, $most]), "\n", array_key_first($texts);
+        "#,
+    );
+    let Some(output) = output else {
+        println!("skipped: no /etc/resolv.conf of our own (it takes root and unshare)");
+        return;
+    };
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    // It took several attempts, with one thread between them, and then worked.
+    let (outcome, first) = stdout.split_once('\n').unwrap();
+    assert_eq!(outcome, "[true,true,1]", "{output:?}");
+    let expected = format!(
+        "session_start(): Redis connection not available: {NAME}:{port}: the name servers have not \
+         answered within 0.2 s (is the name right, and do its name servers answer?)"
+    );
+    assert_eq!(first, expected);
+    let stored: String =
+        redis::cmd("GET").arg("PHPREDIS_SESSION:names").query(&mut server.client()).unwrap();
+    assert_eq!(stored, "n|i:7;");
+}
