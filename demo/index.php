@@ -28,11 +28,11 @@ function change(array $form, string $node): void
     }
 }
 
-/** Seconds until Redis drops the session, or null if Redis does not say. */
+/** Seconds until Redis drops the session, or null if it is not one server, or does not say. */
 function seconds_left(string $id): ?int
 {
     $server = parse_url((string) ini_get('session.save_path'));
-    if (!isset($server['host'])) {
+    if (!in_array($server['scheme'] ?? '', ['tcp', 'redis'], true) || !isset($server['host'])) {
         return null;
     }
     $port = $server['port'] ?? 6379;
