@@ -94,8 +94,10 @@ find_cargo() {
     hash -r
     if look_for_cargo "$wanted"; then return 0; fi
   fi
+  local apk=''
+  if [[ ! $too_old ]] && command -v apk >/dev/null; then apk=yes; fi
   die "Rust $wanted or newer is needed${too_old:+, found only $too_old}." \
-    "${package:+apt-get install $package${too_old:+ (it replaces a package cargo that is older)}, or }rustup: https://rustup.rs"
+    "${apk:+apk add cargo, or }${package:+apt-get install $package${too_old:+ (it replaces a package cargo that is older)}, or }rustup: https://rustup.rs"
 }
 
 # Looks where rustup puts cargo (under sudo: for the user who called), in PATH,
