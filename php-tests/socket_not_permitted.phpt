@@ -1,10 +1,11 @@
 --TEST--
 A socket that PHP's user may not open is a warning that says so
+--EXTENSIONS--
+posix
 --SKIPIF--
 <?php
 require __DIR__ . '/skip.inc';
 only_on('tcp', 'asks no server, so the topology makes no difference');
-needs_extension('posix');
 ?>
 --FILE--
 <?php
