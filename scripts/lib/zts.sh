@@ -1,5 +1,7 @@
 # shellcheck shell=bash
-# A small thread-safe debug build of PHP, as Debian packages none.
+# Small thread-safe builds of PHP, as Debian packages none. Each is of a kind:
+# "debug" checks itself and tells what a request has leaked, "release" has the
+# ABI of the thread-safe PHPs that people run.
 # Sourced after packages.sh, never run.
 
 # What the build of PHP needs of Debian, beside apt-get itself.
@@ -8,21 +10,28 @@ readonly zts_packages=(gcc libc6-dev make xz-utils)
 # The folder that keeps thread-safe PHPs.
 zts_cache() { printf '%s/redis-session\n' "${XDG_CACHE_HOME:-${HOME:?}/.cache}"; }
 
-# Prints the folder of the newest complete PHP of series $1 (8.2); fails if
-# there is none. Complete is one whose build came to its end.
+# Prints where the PHP of kind $1 and version $2 is kept.
+zts_folder() {
+  local infix=
+  if [[ $1 == debug ]]; then infix=-debug; fi
+  printf '%s/zts%s-php-%s\n' "$(zts_cache)" "$infix" "$2"
+}
+
+# Prints the folder of the newest complete PHP of kind $1 and series $2 (8.2);
+# fails if there is none. Complete is one whose build came to its end.
 zts_php_made() {
   local candidate found=
   while read -r candidate; do
     if [[ -e $candidate/complete && -x $candidate/bin/php ]]; then found=$candidate; fi
-  done < <(printf '%s\n' "$(zts_cache)/zts-debug-php-$1".* | sort -V)
+  done < <(printf '%s\n' "$(zts_folder "$1" "$2")".* | sort -V)
   [[ $found ]] && printf '%s\n' "$found"
 }
 
-# Makes a PHP of series $1 unless there is one, and sets ZTS_PHP to its folder.
-# $2: where the log of its build goes.
+# Makes a PHP of kind $1 and series $2 unless there is one, and sets ZTS_PHP to
+# its folder. $3: where the log of its build goes.
 make_zts_php() {
-  local series=$1 log=$2 cache lock
-  if ZTS_PHP=$(zts_php_made "$series"); then
+  local kind=$1 series=$2 log=$3 cache lock
+  if ZTS_PHP=$(zts_php_made "$kind" "$series"); then
     step "Thread-safe PHP: $ZTS_PHP, made before"
     return 0
   fi
@@ -35,10 +44,10 @@ make_zts_php() {
   # Two of these at a time would build into the same folder.
   exec {lock}>"$cache/lock"
   flock -n "$lock" || { step "Another build of PHP is running; waiting for it"; flock "$lock"; }
-  if ! ZTS_PHP=$(zts_php_made "$series"); then
+  if ! ZTS_PHP=$(zts_php_made "$kind" "$series"); then
     zts_work=$(mktemp -d "$cache/work.XXXXXX")
     fetch_php_source "$series" "$zts_work" >"$log" 2>&1 || { tail -n 20 "$log" >&2; die "no source of PHP $series; see above, and $log"; }
-    build_php "$zts_work" "$log"
+    build_php "$kind" "$zts_work" "$log"
     rm -rf "$zts_work"
     zts_work=
   fi
@@ -89,27 +98,27 @@ fetch_php_source() {
   return 1
 }
 
-# Builds the source in folder $1 and sets ZTS_PHP to where it is installed.
-# $2: the log.
+# Builds the source in folder $2 as kind $1 and sets ZTS_PHP to where it is
+# installed. $3: the log.
 build_php() {
-  local work=$1 log=$2 source version start=$SECONDS
+  local kind=$1 work=$2 log=$3 source version debug=disable start=$SECONDS
   mkdir "$work/php"
   tar -xf "$work"/php*.orig.tar.* -C "$work/php" --strip-components=1
   source=$work/php
   version=$(sed -n 's/^#define PHP_VERSION "\(.*\)"$/\1/p' "$source/main/php_version.h")
-  ZTS_PHP=$(zts_cache)/zts-debug-php-$version
+  ZTS_PHP=$(zts_folder "$kind" "$version")
   rm -rf "$ZTS_PHP" # what an interrupted build has left
   step "Building a thread-safe PHP $version into $ZTS_PHP (a few minutes; log: $log)"
-  # A debug build checks itself, and tells what a request has leaked. One kind
-  # of objects serves the programs and libphp.so.
+  if [[ $kind == debug ]]; then debug=enable; fi
+  # With --with-pic, the same objects serve the programs and libphp.so.
   (
     cd "$source" &&
-      ./configure --prefix="$ZTS_PHP" --disable-all --enable-zts --enable-debug --enable-cli --enable-cgi --enable-embed \
+      ./configure --prefix="$ZTS_PHP" --disable-all --enable-zts "--$debug-debug" --enable-cli --enable-cgi --enable-embed \
         --enable-session --enable-pcntl --enable-posix --disable-phpdbg --with-pic &&
       make -j "$(nproc)" &&
       make install
   ) >>"$log" 2>&1 || { tail -n 20 "$log" >&2; die "PHP $version could not be built; the end of $log is above."; }
-  [[ $("$ZTS_PHP/bin/php" -n -r 'echo PHP_ZTS, PHP_DEBUG;') == 11 ]] || die "$ZTS_PHP/bin/php is not thread-safe, or no debug build; see $log"
+  [[ $("$ZTS_PHP/bin/php" -n -r 'echo PHP_ZTS ? "" : "not ", PHP_DEBUG ? "enable" : "disable";') == "$debug" ]] || die "$ZTS_PHP/bin/php is no thread-safe $kind build; see $log"
   : >"$ZTS_PHP/complete"
   step "Built in $((SECONDS - start)) s"
 }
