@@ -95,10 +95,13 @@ final class Browser
     /** Clicks on what sends a form, and returns when the page after it is there. */
     public function send(string $selector): void
     {
-        $before = $this->find('html');
+        // Between two pages there is a moment without any element, but never
+        // one without a window: the next one's does not have the mark.
+        $this->run('window.isBeforeSending = true');
         $this->command('POST', "/element/{$this->find($selector)}/click", []);
-        await('the page after the form', fn (): ?bool => $this->find('html') !== $before
-            && $this->run('return document.readyState') === 'complete' ? true : null);
+        await('the page after the form', fn (): ?bool => $this->run(
+            'return !window.isBeforeSending && document.readyState === "complete"',
+        ) ?: null);
     }
 
     public function cookie(string $name): ?string
