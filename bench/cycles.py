@@ -37,6 +37,13 @@ def record(run, group, case, name, figures):
         run.results.add(group, case, name, metric, "µs", value)
 
 
+def without_folders(text, *folders):
+    """The text without where this run had its files."""
+    for folder in folders:
+        text = text.replace(f"{folder}/", "")
+    return text
+
+
 def measure(run):
     tls = servers.certificates(run.folder)
     with servers.Redis(run.folder, tls=tls) as redis:
@@ -64,6 +71,7 @@ def measure(run):
                         if name == h.OURS or number:
                             raise
                         skipped.add((transport, name))
-                        run.results.note(GROUP, f"not possible: {name} over {transport}", str(error).splitlines()[-1])
+                        reason = without_folders(str(error).splitlines()[-1], run.folder, SCRIPT.parents[2])
+                        run.results.note(GROUP, f"not possible: {name} over {transport}", reason)
                         continue
                     record(run, GROUP, f"{transport}, {'locked' if locked else 'not locked'}, {size}", name, figures)
