@@ -148,7 +148,7 @@ impl Cluster {
             let map = self.map();
             (map.primaries.values().cloned().collect(), map.suspect.clone())
         };
-        nodes.sort_by_key(|node| {
+        nodes.sort_by_cached_key(|node| {
             (Some(&node.host().address) == suspect.as_ref(), !node.has_connection())
         });
         let mut reasons = Vec::new();

@@ -27,17 +27,6 @@ enum Stream {
     Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
-/// What to look at when there is no connection.
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        _ if error.get_ref().is_some_and(|e| e.is::<Unresolved>()) => {
-            "is the name right, and do its name servers answer?"
-        }
-        io::ErrorKind::PermissionDenied => "may the user that PHP runs as open it?",
-        _ => "is the server running and reachable?",
-    }
-}
-
 /// A connection that has passed login and chosen its database.
 pub struct Connection {
     stream: Stream,
@@ -166,6 +155,17 @@ impl Connection {
             Stream::Plain(socket) => socket,
             Stream::Tls(tls) => &mut tls.sock,
         }
+    }
+}
+
+/// What to look at when there is no connection.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        _ if error.get_ref().is_some_and(|e| e.is::<Unresolved>()) => {
+            "is the name right, and do its name servers answer?"
+        }
+        io::ErrorKind::PermissionDenied => "may the user that PHP runs as open it?",
+        _ => "is the server running and reachable?",
     }
 }
 

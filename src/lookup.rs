@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
@@ -58,17 +58,19 @@ pub fn addresses(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<Soc
     }
 }
 
-/// A thread that asks for `host`, which this thread waited for before.
+/// The question for `host` that this thread waited for before, if it is still
+/// open. What came when nobody waited any more may be out of date by now.
 fn taken_up(host: &str, port: u16) -> Option<Receiver<Answer>> {
     OPEN.with_borrow_mut(|all| {
         let at = all.iter().position(|open| open.host == host && open.port == port)?;
         let open = all.swap_remove(at);
-        if open.pid == std::process::id() {
-            return Some(open.answer);
+        if open.pid != std::process::id() {
+            // The thread that would answer is the parent's. It may have been at
+            // the channel when we were forked, so that dropping waited for it.
+            std::mem::forget(open);
+            return None;
         }
-        // After a fork nobody is left to answer it.
-        std::mem::forget(open);
-        None
+        matches!(open.answer.try_recv(), Err(TryRecvError::Empty)).then_some(open.answer)
     })
 }
 

@@ -18,13 +18,15 @@ use support::servers::{Options, RedisServer};
 use support::site::php;
 use tempfile::TempDir;
 
-/// Where name servers listen; nobody else has this address of the loopback.
-const NAME_SERVER: &str = "127.99.99.53:53";
 const NAME: &str = "redis.session.test";
+/// What a name server says of a question: it was answered; no such name.
+const NO_ERROR: u8 = 0;
+const NO_SUCH_NAME: u8 = 3;
 
-/// A name server that says nothing for the first `silence`.
-fn name_server(silence: Duration) -> Option<UdpSocket> {
-    let socket = UdpSocket::bind(NAME_SERVER).ok()?;
+/// A name server that says nothing for the first `silence`, and then `late` of
+/// what it was asked meanwhile. Each has an `address` of the loopback for itself.
+fn name_server(address: &str, silence: Duration, late: u8) -> Option<UdpSocket> {
+    let socket = UdpSocket::bind((address, 53)).ok()?;
     let server = socket.try_clone().unwrap();
     thread::spawn(move || {
         let mut packet = [0; 512];
@@ -33,8 +35,9 @@ fn name_server(silence: Duration) -> Option<UdpSocket> {
         server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         for _ in 0..400 {
             if let Ok((size, from)) = server.recv_from(&mut packet) {
-                heard = heard.or_else(|| Some(Instant::now()));
-                waiting.push((reply(&packet[..size]), from));
+                let silent = heard.get_or_insert_with(Instant::now).elapsed() <= silence;
+                let code = if silent { late } else { NO_ERROR };
+                waiting.push((reply(&packet[..size], code), from));
             }
             if heard.is_some_and(|first| first.elapsed() > silence) {
                 for (reply, from) in waiting.drain(..) {
@@ -46,14 +49,14 @@ fn name_server(silence: Duration) -> Option<UdpSocket> {
     Some(socket)
 }
 
-/// 127.0.0.1 for a question of type A, nothing for others.
-fn reply(question: &[u8]) -> Vec<u8> {
+/// With [`NO_ERROR`], 127.0.0.1 for a question of type A, nothing for others.
+fn reply(question: &[u8], code: u8) -> Vec<u8> {
     // Ours holds one name, its type and its class behind the header.
     let name = question[12..].iter().position(|byte| *byte == 0).unwrap();
     let end = 12 + name + 5;
-    let is_a = question[end - 4..end - 2] == [0, 1];
+    let is_a = code == NO_ERROR && question[end - 4..end - 2] == [0, 1];
     let mut reply = question[..end].to_vec();
-    reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, is_a.into(), 0, 0, 0, 0]);
+    reply[2..12].copy_from_slice(&[0x81, 0x80 | code, 0, 1, 0, is_a.into(), 0, 0, 0, 0]);
     if is_a {
         // The name of the question, type A, class IN, 1 s, 4 bytes.
         reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
@@ -61,12 +64,11 @@ fn reply(question: &[u8]) -> Vec<u8> {
     reply
 }
 
-/// Runs PHP with that name server alone, or says why it cannot.
-fn run(save_path: &str, code: &str) -> Option<Output> {
+/// Runs PHP with the name server at `address` alone; nothing where it cannot.
+fn run(address: &str, save_path: &str, code: &str) -> Option<Output> {
     let dir = TempDir::with_prefix("names-").unwrap();
-    let (server, _) = NAME_SERVER.split_once(':').unwrap();
     let conf = dir.path().join("resolv.conf");
-    fs::write(&conf, format!("nameserver {server}\noptions timeout:5 attempts:2\n")).unwrap();
+    fs::write(&conf, format!("nameserver {address}\noptions timeout:5 attempts:2\n")).unwrap();
     let script = dir.path().join("test.php");
     fs::write(&script, format!("<?php\n{code}")).unwrap();
     let wrapper = dir.path().join("php");
@@ -89,7 +91,8 @@ fn run(save_path: &str, code: &str) -> Option<Output> {
 
 #[test]
 fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when_it_speaks() {
-    let Some(_names) = name_server(Duration::from_millis(1500)) else {
+    let address = "127.99.99.53";
+    let Some(_names) = name_server(address, Duration::from_millis(1500), NO_ERROR) else {
         println!("skipped: no name server of our own (it takes root)");
         return;
     };
@@ -97,6 +100,7 @@ fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when
     let addr = server.addr();
     let port = addr.rsplit(':').next().unwrap();
     let output = run(
+        address,
         &format!("tcp://{NAME}:{port}?timeout=0.2"),
         r#"
         $attempts = $most = 0;
@@ -133,4 +137,36 @@ fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when
     let stored: String =
         redis::cmd("GET").arg("PHPREDIS_SESSION:names").query(&mut server.client()).unwrap();
     assert_eq!(stored, "n|i:7;");
+}
+
+#[test]
+fn an_answer_that_came_when_nobody_waited_any_more_is_not_believed() {
+    let address = "127.99.99.54";
+    let Some(_names) = name_server(address, Duration::from_millis(500), NO_SUCH_NAME) else {
+        println!("skipped: no name server of our own (it takes root)");
+        return;
+    };
+    let server = RedisServer::start(Options::default());
+    let port = server.addr().rsplit(':').next().unwrap().to_owned();
+    let output = run(
+        address,
+        &format!("tcp://{NAME}:{port}?timeout=0.2"),
+        r#"
+        set_error_handler(fn () => true);
+        session_id('names');
+        $outcome = [session_start()];
+        // Until the thread that asks has its answer, and has ended.
+        for ($end = microtime(true) + 10; microtime(true) < $end; usleep(10_000)) {
+            $names = array_map(fn ($task) => trim(@file_get_contents("$task/comm")), glob('/proc/self/task/*'));
+            if (!in_array('redis-session-d', $names, true)) break;
+        }
+        $outcome[] = session_start();
+        echo json_encode($outcome);
+        "#,
+    );
+    let Some(output) = output else {
+        println!("skipped: no /etc/resolv.conf of our own (it takes root and unshare)");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "[false,true]", "{output:?}");
 }
