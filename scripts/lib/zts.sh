@@ -101,7 +101,7 @@ fetch_php_source() {
 # Builds the source in folder $2 as kind $1 and sets ZTS_PHP to where it is
 # installed. $3: the log.
 build_php() {
-  local kind=$1 work=$2 log=$3 source version debug=disable start=$SECONDS
+  local kind=$1 work=$2 log=$3 source version option=--disable-debug is=10 start=$SECONDS
   mkdir "$work/php"
   tar -xf "$work"/php*.orig.tar.* -C "$work/php" --strip-components=1
   source=$work/php
@@ -109,16 +109,16 @@ build_php() {
   ZTS_PHP=$(zts_folder "$kind" "$version")
   rm -rf "$ZTS_PHP" # what an interrupted build has left
   step "Building a thread-safe PHP $version into $ZTS_PHP (a few minutes; log: $log)"
-  if [[ $kind == debug ]]; then debug=enable; fi
+  if [[ $kind == debug ]]; then option=--enable-debug is=11; fi
   # With --with-pic, the same objects serve the programs and libphp.so.
   (
     cd "$source" &&
-      ./configure --prefix="$ZTS_PHP" --disable-all --enable-zts "--$debug-debug" --enable-cli --enable-cgi --enable-embed \
+      ./configure --prefix="$ZTS_PHP" --disable-all --enable-zts "$option" --enable-cli --enable-cgi --enable-embed \
         --enable-session --enable-pcntl --enable-posix --disable-phpdbg --with-pic &&
       make -j "$(nproc)" &&
       make install
   ) >>"$log" 2>&1 || { tail -n 20 "$log" >&2; die "PHP $version could not be built; the end of $log is above."; }
-  [[ $("$ZTS_PHP/bin/php" -n -r 'echo PHP_ZTS ? "" : "not ", PHP_DEBUG ? "enable" : "disable";') == "$debug" ]] || die "$ZTS_PHP/bin/php is no thread-safe $kind build; see $log"
+  [[ $("$ZTS_PHP/bin/php" -n -r 'echo (int) PHP_ZTS, (int) PHP_DEBUG;') == "$is" ]] || die "$ZTS_PHP/bin/php is no thread-safe $kind build; see $log"
   : >"$ZTS_PHP/complete"
   step "Built in $((SECONDS - start)) s"
 }
