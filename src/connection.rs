@@ -86,6 +86,9 @@ impl Connection {
     /// What has arrived on a connection that only listens, without waiting:
     /// nothing, or some bytes of it; none of them where it was closed.
     pub fn news(&mut self) -> Option<Vec<u8>> {
+        if self.reader.has_surplus() {
+            return Some(self.reader.take_surplus());
+        }
         let bytes = match self.socket().idle() {
             Ok(Idle::Quiet) => return None,
             Ok(Idle::Bytes(bytes)) => bytes,

@@ -15,8 +15,7 @@ const CLIENT_NAME: &[u8] = b"redis_session";
 pub enum Role {
     /// Whatever it is.
     Any,
-    /// One that takes writes. A server that was demoted says so at login, so
-    /// that a stale answer of a sentinel does no harm.
+    /// One that takes writes. A server that was demoted says so at login.
     Primary,
     /// One that is only read from; in a cluster it must be told so.
     Replica,

@@ -69,6 +69,13 @@ impl Reader {
         self.start < self.end
     }
 
+    /// Takes those bytes.
+    pub fn take_surplus(&mut self) -> Vec<u8> {
+        let surplus = self.buffer.get(self.start..self.end).unwrap_or_default().to_vec();
+        self.start = self.end;
+        surplus
+    }
+
     /// Reads the next reply. An error reply is a `Value::ServerError`.
     ///
     /// # Errors
@@ -333,6 +340,9 @@ mod tests {
         reader.read(&mut source).unwrap();
         assert!(reader.has_surplus());
         reader.read(&mut source).unwrap();
+        assert!(!reader.has_surplus());
+        reader.read(&mut &b"+OK\r\n>1\r\n"[..]).unwrap();
+        assert_eq!(reader.take_surplus(), b">1\r\n");
         assert!(!reader.has_surplus());
     }
 

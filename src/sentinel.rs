@@ -1,24 +1,27 @@
 //! Finds the primary of a service through its sentinels.
 //!
 //! The answer is kept until an exchange with that server fails, or the
-//! sentinels say that another one takes its place. A stale answer does no
-//! harm: a server that was demoted says so at login.
+//! sentinels say that another one takes its place. Then they are asked until
+//! one has a later configuration.
+
+mod said;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use redis::{RedisResult, Value};
 
 use crate::connections::Endpoint;
 use crate::error::Error;
 use crate::login::Role;
 use crate::process::Process;
-use crate::resp::garbage;
 use crate::save_path::{self, Address, Host};
-use crate::watch::{News, Watch};
+use crate::watch::Watch;
 
-/// Longest time that the promotion of a replica is waited for.
-const PROMOTION: Duration = Duration::from_secs(3);
+pub use said::{Said, questions, said};
+pub(crate) use said::{ask, knows_replica, settle, tcp};
+
+/// How long a sentinel is believed that it is making another server the
+/// primary. The other sentinels undo what has not succeeded by then.
+const PROMOTION: Duration = Duration::from_secs(10);
 
 /// The sentinels of one service, and the primary they named.
 pub struct Sentinel {
@@ -33,10 +36,14 @@ struct State {
     /// The last one that was named; its connections are used again if it is
     /// named again.
     primary: Option<Arc<Endpoint>>,
-    /// Whether it has failed since, or is being replaced.
+    /// The epoch of the configuration that it was named in: an earlier one is
+    /// out of date.
+    epoch: u64,
+    /// Whether it has failed since.
     failed: bool,
-    /// Until when it is not to be used although it is named: another one is
-    /// being made the primary.
+    /// The sentinel to begin with, where there is reason to ask.
+    ask: Option<usize>,
+    /// Since when another one is being made the primary.
     leaving: Option<Instant>,
     /// Which sentinel named it. The next time another one is asked first, so
     /// that one with a wrong answer does no lasting harm.
@@ -55,58 +62,55 @@ impl Sentinel {
     /// The primary: the one that is known, or the one the sentinels name.
     ///
     /// # Errors
-    /// [`Error::Connect`] tells what each sentinel said.
+    /// [`Error::Connect`] tells what each sentinel said, or that another
+    /// server is being made the primary.
     pub fn primary(&self) -> Result<Arc<Endpoint>, Error> {
         let first = match self.heard() {
             Ok(primary) => return Ok(primary),
             Err(first) => first,
         };
-        let (asked, address) = self.ask(first, self.failed())?;
+        let before = self.known_primary();
+        let (asked, said) = self.ask(first)?;
         let process = Process::current();
         if self.path.server.persistent {
             self.watch.set_up(&process);
         }
         let mut state = self.state();
-        state.asked = asked;
-        let known = state.primary.take().filter(|primary| primary.host().address == address);
-        let is_leaving = state.leaving.is_some_and(|until| Instant::now() < until);
-        if let Some(leaving) = known.as_ref().filter(|_| is_leaving) {
-            let error = replaced(leaving);
-            state.primary = known;
-            return Err(error);
+        let is_overtaken = match (&before, &state.primary) {
+            (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_some(),
+        };
+        if let Some(now) = state.primary.clone().filter(|_| is_overtaken) {
+            return Ok(now); // another thread was faster
         }
-        state.failed = false;
-        state.leaving = None;
+        state.asked = asked;
+        if said.changing {
+            let since = *state.leaving.get_or_insert_with(Instant::now);
+            if since.elapsed() < PROMOTION {
+                state.ask = Some(asked);
+                return Err(replaced(&said.primary));
+            }
+        }
+        let known = state.primary.take().filter(|known| known.host().address == said.primary);
         let primary = known.unwrap_or_else(|| {
-            let host = self.path.server.at(address);
+            let host = self.path.server.at(said.primary);
             Arc::new(Endpoint::new(host, Role::Primary, &process))
         });
-        Ok(state.primary.insert(primary).clone())
+        let epoch = said.epoch;
+        *state = State { primary: Some(primary.clone()), epoch, asked, ..State::default() };
+        Ok(primary)
     }
 
     /// The primary that is known, unless there is reason to ask: then the
     /// number of the sentinel to begin with, which is the one with the news.
     fn heard(&self) -> Result<Arc<Endpoint>, usize> {
         let mut state = self.state();
-        let Some(primary) = state.primary.clone() else { return Err(0) };
-        match self.watch.news(&primary.host().address) {
-            Some((sentinel, news)) => {
-                state.failed = true;
-                if news == News::Changing {
-                    state.leaving = Some(Instant::now() + PROMOTION);
-                }
-                Err(sentinel)
-            }
-            None if state.failed => Err(state.asked + 1),
-            None => Ok(primary),
+        let Some(primary) = state.primary.clone() else { return Err(state.ask.unwrap_or(0)) };
+        let news = self.watch.news(&primary.host().address);
+        if state.leaving.is_none() {
+            state.ask = news.or(state.ask);
         }
-    }
-
-    /// The primary that has failed, where one has.
-    fn failed(&self) -> Option<Address> {
-        let state = self.state();
-        let failed = state.primary.as_ref().filter(|_| state.failed);
-        failed.map(|primary| primary.host().address.clone())
+        state.ask.map_or(Ok(primary), Err)
     }
 
     /// The primary, if it is known.
@@ -117,7 +121,10 @@ impl Sentinel {
     /// Asks the sentinels again, next time, unless somebody has already.
     pub fn forget(&self, failed: &Arc<Endpoint>) {
         let mut state = self.state();
-        state.failed |= state.primary.as_ref().is_some_and(|known| Arc::ptr_eq(known, failed));
+        if state.primary.as_ref().is_some_and(|known| Arc::ptr_eq(known, failed)) {
+            state.failed = true;
+            state.ask = state.ask.or(Some(state.asked + 1));
+        }
     }
 
     /// Who named the primary, for the message when it is none.
@@ -143,33 +150,42 @@ impl Sentinel {
     }
 
     /// Asks one after another, from the one with the number `first` on; last
-    /// those that disagreed with the others. The first answer counts: a wrong
-    /// one is found out at login. Only one that still names the server that
-    /// has `failed` may be behind the others.
-    fn ask(&self, first: usize, failed: Option<Address>) -> Result<(usize, Address), Error> {
+    /// those that disagreed with the others. The first answer counts, unless
+    /// there is reason to doubt it: it is of an earlier configuration than the
+    /// known one, or names the server that has failed. Then all are heard.
+    fn ask(&self, first: usize) -> Result<(usize, Said), Error> {
+        let (epoch, failed) = {
+            let state = self.state();
+            let failed = state.primary.as_ref().filter(|_| state.failed);
+            (state.epoch, failed.map(|primary| primary.host().address.clone()))
+        };
         let service = &self.path.service;
-        let command = question(service);
-        let mut reasons = Vec::new();
-        let mut unchanged = None;
         let count = self.sentinels.len();
         let mut sentinels: Vec<_> =
             self.sentinels.iter().enumerate().cycle().skip(first % count).take(count).collect();
-        sentinels.sort_by_key(|(index, _)| self.watch.is_odd(*index));
+        sentinels.sort_by_cached_key(|(index, _)| self.watch.is_odd(*index));
+        let (mut doubtful, mut reasons) = (Vec::new(), Vec::new());
         for (index, sentinel) in sentinels {
-            if unchanged.is_some() && self.watch.is_odd(index) {
-                break;
-            }
             let host = &sentinel.host().address;
-            match sentinel.run(|link| primary_address(link.call(&command)?)) {
-                Ok(Some(address)) if Some(&address) == failed.as_ref() => {
-                    unchanged = unchanged.or(Some((index, address)));
+            match sentinel.run(|link| ask(link, service)) {
+                Ok(Some(said)) => {
+                    let is_wrong = self.watch.is_odd(index) || said.epoch < epoch;
+                    let has_failed = failed.as_ref() == Some(&said.primary) && !said.changing;
+                    if !is_wrong && !has_failed {
+                        return Ok((index, said));
+                    }
+                    doubtful.push((index, said));
                 }
-                Ok(Some(address)) => return Ok((index, address)),
                 Ok(None) => reasons.push(format!("{host} does not know the service {service}")),
                 Err(trouble) => reasons.push(sentinel.failure(trouble).in_short()),
             }
         }
-        unchanged.ok_or_else(|| Error::Connect {
+        let right = settle(&doubtful, count, |index, address| {
+            self.sentinels.get(index).is_some_and(|sentinel| {
+                sentinel.run(|link| knows_replica(link, service, address)).unwrap_or(false)
+            })
+        });
+        right.or(doubtful.first()).cloned().ok_or_else(|| Error::Connect {
             host: format!("service {service}"),
             reason: format!("no sentinel names its primary: {}", reasons.join("; ")),
         })
@@ -177,29 +193,7 @@ impl Sentinel {
 }
 
 /// The failure of using a primary that is about to be none.
-pub fn replaced(primary: &Endpoint) -> Error {
-    let host = primary.host().address.to_string();
-    Error::Connect { host, reason: "it is being replaced as the primary".to_owned() }
-}
-
-/// Asks who is the primary of `service`.
-pub fn question(service: &str) -> [&[u8]; 3] {
-    [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.as_bytes()]
-}
-
-/// Host and port, or none where the service is not known.
-///
-/// # Errors
-/// The answer is something else.
-pub fn primary_address(answer: Value) -> RedisResult<Option<Address>> {
-    let wrong = || garbage("no address of a primary");
-    let pair = match answer {
-        Value::Nil => return Ok(None),
-        Value::Array(pair) => <[Value; 2]>::try_from(pair).map_err(|_| wrong())?,
-        _ => return Err(wrong()),
-    };
-    let [Value::BulkString(host), Value::BulkString(port)] = pair else { return Err(wrong()) };
-    let host = String::from_utf8_lossy(&host).into_owned();
-    let port = String::from_utf8_lossy(&port).parse().ok().filter(|port| *port != 0);
-    port.map(|port| Some(Address::Tcp { host, port })).ok_or_else(wrong)
+pub fn replaced(primary: &Address) -> Error {
+    let reason = "it is being replaced as the primary".to_owned();
+    Error::Connect { host: primary.to_string(), reason }
 }

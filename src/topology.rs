@@ -194,7 +194,9 @@ impl Target {
                     _ => attempt(&endpoint),
                 } {
                     Ok(value) if self.still_serves(&endpoint, looked) => return Ok(value),
-                    Ok(_) => (replaced(&endpoint), Again::Elsewhere { at_once: false }),
+                    Ok(_) => {
+                        (replaced(&endpoint.host().address), Again::Elsewhere { at_once: false })
+                    }
                     Err(trouble) => {
                         let again = self.again(place, access, &endpoint, &trouble);
                         if trouble.is_timeout() {

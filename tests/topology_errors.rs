@@ -125,6 +125,46 @@ fn a_sentinel_that_names_the_primary_of_something_else_is_outvoted_and_told_of()
     assert_eq!(calls(&elsewhere, "setex"), before, "{}", told());
 }
 
+/// For some seconds a primary that was replaced as planned takes writes, and
+/// the sentinels that did not lead the failover name it: they are lost.
+#[test]
+fn a_sentinel_that_has_not_heard_of_a_failover_yet_is_not_believed() {
+    let (old, mut new) =
+        (RedisServer::start(Options::default()), RedisServer::start(Options::default()));
+    let leader = ScriptedServer::sentinel(new.port(), 2, "reconf_slaves", old.port());
+    let behind = || ScriptedServer::sentinel(old.port(), 1, "none", new.port());
+    let others = [behind(), behind()];
+    let list = format!("{},{},{}", leader.addr(), others[0].addr(), others[1].addr());
+    let path = format!("redis-sentinel://{list}/{SERVICE}?timeout=1&read_timeout=0.3");
+    let site = Site::start(&php("redis", &path));
+    for _ in 0..20 {
+        site.visit("visitor", COUNT).ok();
+        std::thread::sleep(Duration::from_millis(10)); // so that all are listened to
+    }
+    // There is reason to ask again.
+    new.pause();
+    let visit = site.visit("visitor", COUNT);
+    new.resume();
+    assert_warning(&visit, &[&new.addr()]);
+    assert_eq!(site.visit("visitor", COUNT).ok(), "21");
+    assert_eq!(calls(&old, "get"), 0);
+}
+
+#[test]
+fn a_primary_that_is_being_replaced_is_left_alone() {
+    let old = RedisServer::start(Options::default());
+    let leader = ScriptedServer::sentinel(old.port(), 1, "wait_promotion", 0);
+    let visit = sentinels(&[&leader.addr()]).visit("visitor", COUNT);
+    assert_warning(&visit, &[&old.addr(), "it is being replaced as the primary"]);
+    assert_eq!(calls(&old, "get"), 0);
+    // Also where only a sentinel says so that is not the first to be asked.
+    let other = ScriptedServer::sentinel(old.port(), 1, "none", 0);
+    let site = sentinels(&[&other.addr(), &leader.addr()]);
+    wait_until("the leader is heard", || !site.visit("visitor", COUNT).warnings.is_empty());
+    let visit = site.visit("visitor", COUNT);
+    assert_warning(&visit, &[&old.addr(), "it is being replaced as the primary"]);
+}
+
 #[test]
 fn seeds_that_are_of_no_use_are_named_with_the_reason() {
     let plain = RedisServer::start(Options::default());

@@ -13,7 +13,7 @@ use redis_session::cluster::{ranges, redirection};
 use redis_session::lock::Holder;
 use redis_session::resp::Reader;
 use redis_session::save_path::Address;
-use redis_session::sentinel::primary_address;
+use redis_session::sentinel::said;
 
 /// Most bytes in use at a time. A large value begins with 1 MB, and grows by
 /// doubling once that has arrived, which no input here does.
@@ -70,7 +70,7 @@ fuzz_target!(|data: &[u8]| {
             }
             _ => {}
         }
-        let _ = primary_address(value.clone());
+        let _ = said(vec![value.clone(), value.clone()]);
         let _ = ranges(value, &from);
     }
     reader.has_surplus();

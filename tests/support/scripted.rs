@@ -37,14 +37,29 @@ impl ScriptedServer {
         Self { addr, stopped, acceptor: Some(acceptor) }
     }
 
-    /// A sentinel that names this port for any service.
+    /// A sentinel that names this port for any service, in its first epoch.
     pub fn sentinel_naming(port: u16) -> Self {
+        Self::sentinel(port, 0, "none", 0)
+    }
+
+    /// A sentinel that names this port for any service, and knows one replica.
+    pub fn sentinel(port: u16, epoch: u64, failover: &'static str, replica: u16) -> Self {
         Self::start(move |command| match command[0].to_uppercase().as_str() {
             "HELLO" => b"%1\r\n$4\r\nrole\r\n$8\r\nsentinel\r\n".to_vec(),
-            "SENTINEL" => {
-                let port = port.to_string();
-                format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len()).into_bytes()
-            }
+            "SENTINEL" => match command[1].to_uppercase().as_str() {
+                "MASTER" => {
+                    let epoch = epoch.to_string();
+                    map(&[("config-epoch", &epoch), ("failover-state", failover)])
+                }
+                "REPLICAS" => {
+                    let replica = map(&[("ip", "127.0.0.1"), ("port", &replica.to_string())]);
+                    [b"*1\r\n".to_vec(), replica].concat()
+                }
+                _ => {
+                    let (host, port) = (bulk("127.0.0.1"), bulk(&port.to_string()));
+                    format!("*2\r\n{host}{port}").into_bytes()
+                }
+            },
             "SUBSCRIBE" => {
                 let channels = command[1..].iter().map(|name| {
                     format!(">3\r\n$9\r\nsubscribe\r\n${}\r\n{name}\r\n:1\r\n", name.len())
@@ -78,6 +93,15 @@ impl Drop for ScriptedServer {
             let _ = acceptor.join();
         }
     }
+}
+
+fn bulk(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+fn map(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let body: String = pairs.iter().map(|(name, value)| bulk(name) + &bulk(value)).collect();
+    format!("%{}\r\n{body}", pairs.len()).into_bytes()
 }
 
 fn serve(mut client: TcpStream, stopped: &AtomicBool, answer: &dyn Fn(&[String]) -> Vec<u8>) {
