@@ -23,6 +23,10 @@ pub(crate) use said::{ask, knows_replica, settle, tcp};
 /// primary. The other sentinels undo what has not succeeded by then.
 const PROMOTION: Duration = Duration::from_secs(10);
 
+/// In less than this no sentinel tells that it promotes a replica and does so:
+/// it acts in its next turn, of which there are 10 to 20 a second.
+const PROMPT: Duration = Duration::from_millis(25);
+
 /// The sentinels of one service, and the primary they named.
 pub struct Sentinel {
     path: save_path::Sentinel,
@@ -125,6 +129,16 @@ impl Sentinel {
             state.failed = true;
             state.ask = state.ask.or(Some(state.asked + 1));
         }
+    }
+
+    /// Whether `primary` is still the primary after an exchange before which
+    /// it was `looked` at. One that is replaced as planned answers for a while
+    /// after its successor has left it; but the sentinels tell before that. If
+    /// the exchange took long, they may have told in between.
+    pub fn still_serves(&self, primary: &Arc<Endpoint>, looked: Instant) -> bool {
+        let is_heard = !self.path.server.persistent || self.watch.has_begun();
+        is_heard && looked.elapsed() < PROMPT
+            || self.primary().is_ok_and(|now| Arc::ptr_eq(&now, primary))
     }
 
     /// Who named the primary, for the message when it is none.

@@ -26,10 +26,6 @@ use crate::sentinel::{Sentinel, replaced};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// In less than this no sentinel tells that it promotes a replica and does so:
-/// it acts in its next turn, of which there are 10 to 20 a second.
-const PROMPT: Duration = Duration::from_millis(25);
-
 /// The servers of one save path.
 pub struct Target {
     path: SavePath,
@@ -248,17 +244,12 @@ impl Target {
         }
     }
 
-    /// Whether what `endpoint` has just answered counts. A primary that is
-    /// replaced as planned answers for a while after its successor has left
-    /// it; but the sentinels tell before that. They were `looked` at before
-    /// the exchange: if that took long, they may have told in between.
+    /// Whether what `endpoint`, which was `looked` at before, has just answered
+    /// counts.
     fn still_serves(&self, endpoint: &Arc<Endpoint>, looked: Instant) -> bool {
         match &self.servers {
             Servers::Standalone(_) | Servers::Cluster(_) => true,
-            Servers::Sentinel(sentinel) => {
-                looked.elapsed() < PROMPT
-                    || sentinel.primary().is_ok_and(|primary| Arc::ptr_eq(&primary, endpoint))
-            }
+            Servers::Sentinel(sentinel) => sentinel.still_serves(endpoint, looked),
         }
     }
 

@@ -7,26 +7,29 @@
 //! call each, and no round trip. They say it before the replica is told, so
 //! whatever the old primary has done after that is known to be in vain.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod messages;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use redis::RedisResult;
+use scheduled_thread_pool::ScheduledThreadPool;
 
 use crate::connection::Connection;
 use crate::connections::Endpoint;
 use crate::process::Process;
 use crate::resp::pack;
 use crate::save_path::Address;
-use crate::sentinel::{Said, ask, knows_replica, questions, said, settle, tcp};
+use crate::sentinel::{Said, ask, knows_replica, questions, said, settle};
+use messages::{CHANNELS, announced};
 
-/// Published when a replica is about to be promoted, when it was, and when
-/// the sentinels have agreed on it.
-const CHANNELS: [&str; 3] = ["+failover-state-send-slaveof-noone", "+promoted-slave", SWITCHED];
-const SWITCHED: &str = "+switch-master";
 /// Pause before a sentinel that could not be listened to is tried again.
-const RETRY: Duration = Duration::from_secs(5);
-/// Longest time for connecting to one: the helper thread has more to do.
+const RETRY: Duration = Duration::from_secs(2);
+/// Longest time for connecting to one, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait of a process' first exchange until the sentinels are heard.
+const BEGINNING: Duration = Duration::from_millis(250);
 /// Longest beginning of a message that is kept, in bytes.
 const MAX_UNREAD: usize = 1 << 14;
 
@@ -34,11 +37,15 @@ const MAX_UNREAD: usize = 1 << 14;
 pub struct Watch {
     service: String,
     state: Mutex<State>,
+    /// Tells that the sentinels were tried.
+    begun: Condvar,
 }
 
 struct State {
     posts: Vec<Post>,
-    /// Whether the helper thread is to connect to those that are silent.
+    /// Whether the sentinels were tried, or that took too long.
+    has_begun: bool,
+    /// Whether those that are silent will be tried.
     scheduled: bool,
     /// What a sentinel said when we began to listen, until it is looked at.
     opening: Option<(usize, Said)>,
@@ -63,8 +70,8 @@ impl Watch {
             odd: false,
         };
         let posts = sentinels.iter().map(post).collect();
-        let state = State { posts, scheduled: false, opening: None };
-        Self { service: service.to_owned(), state: Mutex::new(state) }
+        let state = State { posts, has_begun: false, scheduled: false, opening: None };
+        Self { service: service.to_owned(), state: Mutex::new(state), begun: Condvar::new() }
     }
 
     /// The sentinel that said since the last time that another server than
@@ -90,87 +97,134 @@ impl Watch {
         news
     }
 
-    /// Listens to those that are not listened to yet, and goes on trying. The
-    /// helper thread does it: no request waits for a sentinel that does not
-    /// answer.
+    /// Listens to those that are not listened to yet, and goes on trying. Other
+    /// threads do it: no request waits for a sentinel that does not answer.
     pub fn set_up(self: &Arc<Self>, process: &Process) {
         let state = &mut *self.state();
         if state.posts.iter().any(|post| post.connection.is_none()) && !state.scheduled {
             state.scheduled = true;
-            self.schedule(process, Duration::ZERO);
+            self.schedule(&process.helper(), Duration::ZERO);
         }
     }
 
-    fn schedule(self: &Arc<Self>, process: &Process, delay: Duration) {
+    /// Whether nothing is left to be looked at of what the sentinels said when
+    /// we began to listen. The first time, that is waited for: a process that
+    /// starts while a primary is being replaced must not write to it.
+    pub fn has_begun(&self) -> bool {
+        let mut state = self.state();
+        if state.has_begun {
+            return state.opening.is_none();
+        }
+        let waited = self.begun.wait_timeout_while(state, BEGINNING, |state| {
+            !state.has_begun && state.opening.is_none()
+        });
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.has_begun = true;
+        false
+    }
+
+    /// The helper thread only begins it: it has to make room in the pools of
+    /// connections meanwhile.
+    fn schedule(self: &Arc<Self>, helper: &ScheduledThreadPool, delay: Duration) {
         let watch = Arc::downgrade(self);
-        process.helper().execute_after(delay, move || {
-            if let Some(watch) = watch.upgrade() {
-                watch.connect();
+        helper.execute_after(delay, move || {
+            let Some(watch) = watch.upgrade() else { return };
+            let connect = {
+                let watch = watch.clone();
+                move || watch.connect()
+            };
+            if thread::Builder::new().spawn(connect).is_err() {
+                watch.state().scheduled = false; // until there is reason to ask
             }
         });
     }
 
-    /// Listens to the silent ones. As this runs in the helper thread, which has
-    /// to make room in the pools of connections, it uses connections of its own.
+    /// Listens to the silent ones. If one of them answers, all are compared.
     fn connect(self: &Arc<Self>) {
-        let posts: Vec<_> = {
+        let (silent, others): (Vec<_>, Vec<_>) = {
             let posts = &self.state().posts;
-            posts.iter().map(|post| (post.sentinel.clone(), post.connection.is_none())).collect()
+            let all = posts.iter().enumerate();
+            let all = all.map(|(index, post)| (index, post.sentinel.hasty(PATIENCE)));
+            all.partition(|(index, _)| posts.get(*index).is_some_and(|it| it.connection.is_none()))
         };
-        let (mut answers, mut has_changed) = (Vec::new(), false);
-        for (index, (sentinel, is_silent)) in posts.iter().enumerate() {
-            let sentinel = sentinel.hasty(PATIENCE);
-            let Ok(mut connection) = sentinel.open() else { continue };
-            let said = match is_silent {
-                true => self.subscribe(&mut connection),
-                false => ask(&mut connection, &self.service),
-            };
-            let Ok(said) = said else { continue };
-            answers.extend(said.map(|said| (index, said)));
-            if let Some(post) = self.state().posts.get_mut(index).filter(|_| *is_silent) {
-                post.unread.clear();
-                post.connection = Some(connection);
-                has_changed = true;
-            }
-        }
-        if has_changed {
-            self.compare(&answers, &posts);
+        let mut answers = self.hear_all(&silent, true);
+        if !answers.is_empty() {
+            answers.extend(self.hear_all(&others, false));
+            self.compare(&answers, &[silent, others].concat());
         }
         let mut state = self.state();
-        state.scheduled = state.posts.iter().any(|post| post.connection.is_none());
-        if state.scheduled {
-            self.schedule(&Process::current(), RETRY);
+        state.has_begun = true;
+        self.begun.notify_all();
+        let is_complete = state.posts.iter().all(|post| post.connection.is_some());
+        let helper = Process::helper_of_current().filter(|_| !is_complete);
+        state.scheduled = helper.is_some();
+        if let Some(helper) = helper {
+            self.schedule(&helper, RETRY);
         }
+    }
+
+    /// What these sentinels say. Each has a thread, so that one that does not
+    /// answer holds up no other.
+    fn hear_all(&self, sentinels: &[(usize, Endpoint)], listen: bool) -> Vec<(usize, Said)> {
+        thread::scope(|scope| {
+            let hear = |(index, sentinel)| {
+                let hear = move || self.hear(index, sentinel, listen);
+                thread::Builder::new().spawn_scoped(scope, hear).ok()
+            };
+            let sentinels = sentinels.iter().map(|(index, sentinel)| (*index, sentinel));
+            let threads: Vec<_> = sentinels.filter_map(hear).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
+        })
+    }
+
+    /// What that sentinel says. If we `listen` to it, it is heard from now on.
+    fn hear(&self, index: usize, sentinel: &Endpoint, listen: bool) -> Option<(usize, Said)> {
+        let mut connection = sentinel.open().ok()?;
+        let said = match listen {
+            true => self.subscribe(&mut connection),
+            false => ask(&mut connection, &self.service),
+        };
+        let said = said.ok()?;
+        let mut state = self.state();
+        if let Some(said) = said.as_ref().filter(|said| said.changing) {
+            state.opening = Some((index, said.clone()));
+            self.begun.notify_all();
+        }
+        if let Some(post) = state.posts.get_mut(index).filter(|_| listen) {
+            post.unread.clear();
+            post.connection = Some(connection);
+        }
+        said.map(|said| (index, said))
     }
 
     /// Finds out who is right, and who does not even know the right primary as
     /// a replica: such a sentinel watches something else.
-    fn compare(&self, answers: &[(usize, Said)], posts: &[(Arc<Endpoint>, bool)]) {
+    fn compare(&self, answers: &[(usize, Said)], sentinels: &[(usize, Endpoint)]) {
+        let sentinel = |index| sentinels.iter().find(|(other, _)| *other == index);
         let knows = |index: usize, address: &Address| {
-            let sentinel = posts.get(index).map(|(sentinel, _)| sentinel.hasty(PATIENCE));
-            let connection = sentinel.and_then(|sentinel| sentinel.open().ok());
+            let connection = sentinel(index).and_then(|(_, sentinel)| sentinel.open().ok());
             let known = connection.map(|mut it| knows_replica(&mut it, &self.service, address));
             matches!(known, Some(Ok(true)))
         };
-        let right = settle(answers, posts.len(), knows);
-        let Some((index, right)) = right.filter(|_| answers.len() * 2 > posts.len()) else {
+        let right = settle(answers, sentinels.len(), knows);
+        let Some((index, right)) = right.filter(|_| answers.len() * 2 > sentinels.len()) else {
             return;
         };
-        let mut opening = (*index, right.clone());
         for (index, said) in answers {
             let odd = said.primary != right.primary && !knows(*index, &right.primary);
             if let Some(post) = self.state().posts.get_mut(*index) {
                 post.odd = odd;
             }
             if odd {
-                let sentinel = posts.get(*index).map(|(sentinel, _)| &sentinel.host().address);
+                let sentinel = sentinel(*index).map(|(_, sentinel)| &sentinel.host().address);
                 tracing::warn!(sentinel = sentinel.map(tracing::field::display),
                     names = %said.primary, others = %right.primary, "a sentinel disagrees");
-            } else if said.changing && said.epoch >= right.epoch {
-                opening = (*index, said.clone());
             }
         }
-        self.state().opening = Some(opening);
+        let mut state = self.state();
+        if !state.opening.as_ref().is_some_and(|(_, said)| said.changing) {
+            state.opening = Some((*index, right.clone()));
+        }
     }
 
     /// Whether that sentinel watches something else than most do.
@@ -178,80 +232,20 @@ impl Watch {
         self.state().posts.get(index).is_some_and(|post| post.odd)
     }
 
-    /// Subscribes, and asks for the primary in the same flight, so that no
-    /// change falls between. Confirmations come out of band, as all messages
-    /// do in the third version of the protocol; without it this fails.
+    /// Asks for the primary, and subscribes in the same flight, so that no
+    /// change falls between. The confirmations are read with the messages: in
+    /// the second version of the protocol they are answers, in the third not.
     fn subscribe(&self, connection: &mut Connection) -> RedisResult<Option<Said>> {
         let mut packed = Vec::new();
+        let questions = questions(&self.service);
+        questions.iter().for_each(|question| pack(&mut packed, question));
         let mut subscribe: Vec<&[u8]> = vec![b"SUBSCRIBE"];
         subscribe.extend(CHANNELS.map(str::as_bytes));
         pack(&mut packed, &subscribe);
-        let questions = questions(&self.service);
-        questions.iter().for_each(|question| pack(&mut packed, question));
         said(connection.exchange(&packed, questions.len(), PATIENCE)?)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes the whole messages out of `unread`, and returns the servers that they
-/// name as the next primary of `service`.
-fn announced(unread: &mut Vec<u8>, service: &str) -> Vec<Address> {
-    let (mut channel, mut next) = (None, Vec::new());
-    let (mut at, mut done) = (0, 0);
-    for line in unread.split_inclusive(|byte| *byte == b'\n') {
-        at += line.len();
-        let Some(line) = line.strip_suffix(b"\r\n") else { break };
-        let line = String::from_utf8_lossy(line);
-        if line.starts_with(['$', '>']) {
-            continue; // a length
-        }
-        match channel.take() {
-            None => channel = CHANNELS.into_iter().find(|channel| *channel == line),
-            Some(channel) => next.extend(named(channel, &line, service)),
-        }
-        if channel.is_none() {
-            done = at;
-        }
-    }
-    unread.drain(..done);
-    next
-}
-
-/// The server that a message names as the next primary, where it is about
-/// `service`: `SERVICE HOST PORT HOST PORT` with the former one first, or
-/// `slave NAME HOST PORT @ SERVICE HOST PORT` with the former one last.
-fn named(channel: &str, message: &str, service: &str) -> Option<Address> {
-    let words: Vec<&str> = message.split(' ').collect();
-    match words[..] {
-        [about, _, _, host, port] if channel == SWITCHED && about == service => tcp(host, port),
-        [_, _, host, port, "@", about, ..] if about == service => tcp(host, port),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MESSAGES: &str = ">3\r\n$7\r\nmessage\r\n$15\r\n+promoted-slave\r\n$60\r\n\
-        slave 10.0.0.2:1 10.0.0.2 1 @ sessions 10.0.0.1 1\r\n\
-        >3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$40\r\nother 10.0.0.1 1 10.0.0.9 1\r\n\
-        >3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$40\r\nsessions 10.0.0.2 1 fd00::3 2\r\n";
-
-    #[test]
-    fn messages_are_read_wherever_they_are_cut() {
-        for cut in 0..=MESSAGES.len() {
-            let (mut unread, mut next) = (Vec::new(), Vec::new());
-            for part in [&MESSAGES[..cut], &MESSAGES[cut..]] {
-                unread.extend(part.as_bytes());
-                next.extend(announced(&mut unread, "sessions"));
-            }
-            let next: Vec<_> = next.iter().map(ToString::to_string).collect();
-            assert_eq!(next, ["10.0.0.2:1", "[fd00::3]:2"], "{cut}");
-            assert_eq!(unread, b"", "{cut}");
-        }
     }
 }

@@ -12,6 +12,7 @@ use support::certs::Certs;
 use support::cluster::{Cluster, ClusterOptions, ask, calls, session_key};
 use support::php::Php;
 use support::process::{free_port, wait_until};
+use support::proxy::{Fault, RecordingProxy};
 use support::scripted::ScriptedServer;
 use support::sentinel::{SERVICE, Sentinel, SentinelOptions};
 use support::servers::{Options, RedisServer};
@@ -125,6 +126,20 @@ fn a_sentinel_that_names_the_primary_of_something_else_is_outvoted_and_told_of()
     assert_eq!(calls(&elsewhere, "setex"), before, "{}", told());
 }
 
+#[test]
+fn a_sentinel_that_does_not_answer_holds_nobody_up() {
+    let service = Sentinel::start(SentinelOptions { replicas: 0, ..Default::default() });
+    let (right, other) = (service.sentinels()[0].addr(), service.sentinels()[1].addr());
+    let silent = RecordingProxy::start(other);
+    silent.set_fault(Fault::Stall);
+    let site = sentinels(&[&right, &silent.addr()]);
+    for count in ["1", "2"] {
+        let visit = site.visit("visitor", COUNT);
+        assert!(visit.took < Duration::from_millis(700), "{visit:?}");
+        assert_eq!(visit.ok(), count);
+    }
+}
+
 /// For some seconds a primary that was replaced as planned takes writes, and
 /// the sentinels that did not lead the failover name it: they are lost.
 #[test]
@@ -157,12 +172,17 @@ fn a_primary_that_is_being_replaced_is_left_alone() {
     let visit = sentinels(&[&leader.addr()]).visit("visitor", COUNT);
     assert_warning(&visit, &[&old.addr(), "it is being replaced as the primary"]);
     assert_eq!(calls(&old, "get"), 0);
-    // Also where only a sentinel says so that is not the first to be asked.
+    // Also by a process that has just started, and asks another sentinel first,
+    // while one does not answer and the one that says so is far away.
     let other = ScriptedServer::sentinel(old.port(), 1, "none", 0);
-    let site = sentinels(&[&other.addr(), &leader.addr()]);
-    wait_until("the leader is heard", || !site.visit("visitor", COUNT).warnings.is_empty());
+    let silent = RecordingProxy::start(other.addr());
+    silent.set_fault(Fault::Stall);
+    let far = RecordingProxy::start(leader.addr());
+    far.set_fault(Fault::Delay(Duration::from_millis(20)));
+    let site = sentinels(&[&other.addr(), &silent.addr(), &far.addr()]);
     let visit = site.visit("visitor", COUNT);
     assert_warning(&visit, &[&old.addr(), "it is being replaced as the primary"]);
+    assert_eq!(calls(&old, "setex"), 0);
 }
 
 #[test]

@@ -25,6 +25,8 @@ const WARM_UP: usize = 50;
 /// How much longer than the change of servers a request may take: pauses
 /// between attempts, other requests that hold the session, a busy machine.
 const MARGIN: Duration = Duration::from_secs(1);
+/// Until a sentinel that was restarted is listened to again, at the latest.
+const LISTENING: Duration = Duration::from_secs(4);
 /// MOVED answers to all workers during one change.
 const MAX_MOVED: usize = 1_000;
 const WAIT_ONE: (&str, &str) = ("redis_session.wait_replicas", "1");
@@ -295,17 +297,19 @@ fn a_cluster_primary_hands_over_as_planned() {
 #[test]
 fn a_sentinel_s_primary_hands_over_as_planned() {
     let _alone = alone();
-    let service = Sentinel::start(SentinelOptions::default());
-    let load = warmed_up(&watched(&service, "", &[]), &visitors(4));
-    let replicas = service.replicas();
-    let prober = Prober::start(replicas.iter().map(|&n| service.server(n)), "any");
-    let (begin, announcement) = (prober.begin, Announcement::await_at(&service));
-    service.failover();
-    let (promotion, _) = prober.wait();
-    let promotion = promotion.max(announcement.wait());
-    settle(&load);
-    let report = load.stop(stored_by(&service));
-    judge("sentinel, SENTINEL FAILOVER", &report, begin, promotion, false);
+    for resp2 in [false, true] {
+        let service = Sentinel::start(SentinelOptions { resp2, ..Default::default() });
+        let load = warmed_up(&watched(&service, "", &[]), &visitors(4));
+        let replicas = service.replicas();
+        let prober = Prober::start(replicas.iter().map(|&n| service.server(n)), "any");
+        let (begin, announcement) = (prober.begin, Announcement::await_at(&service));
+        service.failover();
+        let (promotion, _) = prober.wait();
+        let promotion = promotion.max(announcement.wait());
+        settle(&load);
+        let report = load.stop(stored_by(&service));
+        judge("sentinel, SENTINEL FAILOVER", &report, begin, promotion, false);
+    }
 }
 
 #[test]
@@ -434,15 +438,16 @@ fn every_server_and_sentinel_is_restarted_in_turn() {
     let mut service = Sentinel::start(SentinelOptions::default());
     let load = warmed_up(&watched(&service, "", &[]), &visitors(4));
     let begin = SystemTime::now();
+    for number in 0..3 {
+        service.restart_sentinel(number);
+    }
+    thread::sleep(LISTENING);
     for replica in service.replicas() {
         service.restart(replica);
     }
     let (old, _) = service.failover();
     service.await_ready();
     service.restart(old);
-    for number in 0..3 {
-        service.restart_sentinel(number);
-    }
     settle(&load);
     let report = load.stop(stored_by(&service));
     judge("sentinel, rolling restart", &report, begin, Duration::from_secs(1), false);

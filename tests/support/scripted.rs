@@ -105,6 +105,7 @@ fn map(pairs: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn serve(mut client: TcpStream, stopped: &AtomicBool, answer: &dyn Fn(&[String]) -> Vec<u8>) {
+    client.set_nodelay(true).unwrap();
     client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let (mut pending, mut buffer) = (Vec::new(), [0; 4096]);
     while !stopped.load(Ordering::SeqCst) {

@@ -30,6 +30,9 @@ pub struct SentinelOptions {
     pub sentinel_password: Option<String>,
     /// Whether all talk TLS to each other, and to clients beside plain text.
     pub tls: bool,
+    /// Whether the sentinels speak the second version of the protocol only, as
+    /// they did before Redis 6.
+    pub resp2: bool,
 }
 
 impl Default for SentinelOptions {
@@ -41,6 +44,7 @@ impl Default for SentinelOptions {
             users: Vec::new(),
             sentinel_password: None,
             tls: false,
+            resp2: false,
         }
     }
 }
@@ -256,6 +260,7 @@ fn sentinel(options: &SentinelOptions, certs: Option<Certs>, primary: u16) -> Op
     ];
     let password = options.requirepass.as_ref();
     config.extend(password.map(|password| format!("sentinel auth-pass {SERVICE} {password}")));
+    config.extend(options.resp2.then(|| "rename-command HELLO \"\"".to_owned()));
     let password = options.sentinel_password.as_ref();
     config.extend(password.map(|password| format!("sentinel sentinel-pass {password}")));
     config.extend(options.tls.then(|| "tls-replication yes".to_owned()));
