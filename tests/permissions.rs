@@ -105,7 +105,9 @@ fn use_it(php: &Php, ids: &[String], meanwhile: impl Fn(), stored: impl Fn(&str)
     let before = std::time::SystemTime::now();
     wait_until("all go on", || load.has_counted_since(before));
     let report = load.stop(stored);
-    assert!(report.failures.is_empty() && report.lost == 0, "{:?}", report.failures);
+    let refused: Vec<_> =
+        report.failures.iter().filter(|(_, warning)| warning.contains("NOPERM")).collect();
+    assert!(refused.is_empty() && report.lost == 0, "{report}: {refused:?}");
 }
 
 #[test]
