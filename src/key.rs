@@ -39,8 +39,8 @@ pub enum InvalidSid {
     /// Braces in it or in the prefix spread its keys over a cluster, or make
     /// its lock that of another session.
     #[error(
-        "braces in the session id or the prefix leave no lock of its own \
-         in the session's slot of the cluster"
+        "braces in the session id or the prefix leave the session no lock of its own \
+         in its slot of the cluster"
     )]
     Slots,
 }

@@ -30,6 +30,8 @@ const RETRY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait of a process' first exchange until the sentinels are heard.
 const BEGINNING: Duration = Duration::from_millis(250);
+/// Most that is read of one sentinel at a time, in pieces of up to 4 KB.
+const MAX_READS: usize = 256;
 /// Longest beginning of a message that is kept, in bytes.
 const MAX_UNREAD: usize = 1 << 14;
 
@@ -82,16 +84,21 @@ impl Watch {
         let opening = opening.filter(|(_, said)| said.changing || said.primary != *primary);
         let mut news = opening.map(|(index, _)| index);
         for (index, post) in state.posts.iter_mut().enumerate() {
-            let Some(bytes) = post.connection.as_mut().and_then(Connection::news) else { continue };
-            post.unread.extend(&bytes);
-            if bytes.is_empty() || post.unread.len() > MAX_UNREAD {
-                // Whoever went away may have said something before.
-                post.connection = None;
-                news = news.or(Some(index));
-                continue;
-            }
-            if announced(&mut post.unread, &self.service).iter().any(|next| next != primary) {
-                news = Some(index);
+            // Much is said where many services are watched; most not of ours.
+            for _ in 0..MAX_READS {
+                let Some(bytes) = post.connection.as_mut().and_then(Connection::news) else {
+                    break;
+                };
+                post.unread.extend(&bytes);
+                let next = announced(&mut post.unread, &self.service);
+                if next.iter().any(|next| next != primary) {
+                    news = Some(index);
+                }
+                if bytes.is_empty() || post.unread.len() > MAX_UNREAD {
+                    // Whoever went away may have said something before.
+                    post.connection = None;
+                    news = news.or(Some(index));
+                }
             }
         }
         news
@@ -124,7 +131,7 @@ impl Watch {
     }
 
     /// The helper thread only begins it: it has to make room in the pools of
-    /// connections meanwhile.
+    /// connections meanwhile. What it starts serves no signals either.
     fn schedule(self: &Arc<Self>, helper: &ScheduledThreadPool, delay: Duration) {
         let watch = Arc::downgrade(self);
         helper.execute_after(delay, move || {

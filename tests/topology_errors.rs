@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use support::certs::Certs;
@@ -164,6 +165,37 @@ fn a_sentinel_that_has_not_heard_of_a_failover_yet_is_not_believed() {
     assert_warning(&visit, &[&new.addr()]);
     assert_eq!(site.visit("visitor", COUNT).ok(), "21");
     assert_eq!(calls(&old, "get"), 0);
+}
+
+#[test]
+fn a_change_is_heard_behind_all_that_is_said_of_other_services() {
+    let (old, new) =
+        (RedisServer::start(Options::default()), RedisServer::start(Options::default()));
+    let (before, after) = (old.port(), new.port());
+    let has_told = AtomicBool::new(false);
+    let sentinel = ScriptedServer::start(move |command| match command[0].to_uppercase().as_str() {
+        "HELLO" => b"%1\r\n$4\r\nrole\r\n$8\r\nsentinel\r\n".to_vec(),
+        "SENTINEL" => {
+            let port = if has_told.load(Ordering::SeqCst) { after } else { before }.to_string();
+            format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len()).into_bytes()
+        }
+        "SUBSCRIBE" => {
+            has_told.store(true, Ordering::SeqCst);
+            let say = |service: &str, port: u16| {
+                let text = format!("{service} 127.0.0.1 1 127.0.0.1 {port}");
+                let len = text.len();
+                format!(">3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n${len}\r\n{text}\r\n")
+            };
+            (say("other", 2).repeat(3_000) + &say(SERVICE, after)).into_bytes()
+        }
+        _ => b"+OK\r\n".to_vec(),
+    });
+    let site = sentinels(&[&sentinel.addr()]);
+    site.visit("visitor", COUNT).ok();
+    std::thread::sleep(Duration::from_millis(300)); // until all that has arrived
+    let reads = calls(&old, "get");
+    site.visit("visitor", COUNT).ok();
+    assert_eq!((calls(&old, "get"), calls(&new, "get") > 0), (reads, true));
 }
 
 #[test]
