@@ -46,6 +46,8 @@ impl Php {
             .ini("html_errors", "0")
             .ini("error_reporting", "-1")
             .ini("session.cache_limiter", "")
+            // Where it is on, PHP may refuse to change session settings at run time.
+            .ini("session.upload_progress.enabled", "0")
     }
 
     /// Sets an INI entry to exactly this text. The last one of a name wins.
