@@ -4,7 +4,8 @@
 declare(strict_types=1);
 
 const RECENT = 12; // visits that the page shows
-const LONGEST_HOLD = 3000; // ms
+const LONGEST_HOLD = 3000; // ms; php.ini has this visitor's other requests wait longer, see lock_retries
+const NODES = ['node-1', 'node-2', 'node-3']; // nginx passes /alive/NAME to each of them
 
 /** One of the page's forms, which is no visit: the redirect after it makes the next. */
 function change(array $form, string $node): void
@@ -62,10 +63,22 @@ function html(string $text): string
 $node = getenv('NODE_NAME') ?: gethostname();
 $number = preg_match('/([1-9])$/', $node, $match) ? (int) $match[1] : 0; // its colour
 
+$plain = isset($_GET['plain']) || str_contains($_SERVER['HTTP_ACCEPT'] ?? '', 'application/json');
+
+if (isset($_GET['alive'])) {
+    header('Cache-Control: no-store');
+    exit($node);
+}
+
 if (!session_start()) {
     http_response_code(503);
-    header('Content-Type: text/plain');
-    exit("$node: the session could not be started; the log of php-fpm says why.\n");
+    header('Retry-After: 1');
+    if ($plain) {
+        header('Content-Type: text/plain');
+        exit("$node: the session could not be started; the log of php-fpm says why.\n");
+    }
+    require __DIR__ . '/no-session.php';
+    exit;
 }
 
 if ($_SERVER['REQUEST_METHOD'] === 'POST') {
@@ -89,7 +102,7 @@ session_write_close(); // frees the session for other requests of this visitor
 $left = seconds_left(session_id());
 
 header('Cache-Control: no-store');
-if (isset($_GET['plain']) || str_contains($_SERVER['HTTP_ACCEPT'] ?? '', 'application/json')) {
+if ($plain) {
     header('Content-Type: application/json');
     $flags = JSON_THROW_ON_ERROR | JSON_INVALID_UTF8_SUBSTITUTE | JSON_UNESCAPED_SLASHES;
     exit(json_encode(['node' => $node, 'visits' => $visits, 'value' => $value], $flags) . "\n");
@@ -113,6 +126,22 @@ if (isset($_GET['plain']) || str_contains($_SERVER['HTTP_ACCEPT'] ?? '', 'applic
   <section class="now" aria-label="This visit">
     <p class="visit"><span>Visit</span> <strong><?= $visits ?></strong></p>
     <p class="by"><span>answered by</span> <strong class="node n<?= $number ?>"><?= html($node) ?></strong></p>
+    <p class="again"><a class="button" href="./">Reload</a></p>
+    <ul class="nodes" aria-label="The nodes">
+<?php foreach (NODES as $i => $name): ?>
+      <li class="node n<?= $i + 1 ?>" data-node="<?= $name ?>"><?= $name ?> <span><?= $name === $node ? 'runs' : '' ?></span></li>
+<?php endforeach ?>
+    </ul>
+  </section>
+
+  <section aria-labelledby="try">
+    <h2 id="try">Try</h2>
+    <ul>
+      <li>Reload: the next node answers, and the count goes on.</li>
+      <li>Open <a href="./?hold=<?= LONGEST_HOLD ?>" target="_blank">a slow page</a> and reload this one at once: it waits its turn, and no visit is lost.</li>
+      <li>Stop a node with the command that <code>scripts/demo</code> printed, and reload: nobody is logged out.</li>
+      <li>Save a text, log in, and reload: every node knows it.</li>
+    </ul>
   </section>
 
   <section aria-labelledby="recent">
@@ -166,16 +195,21 @@ if (isset($_GET['plain']) || str_contains($_SERVER['HTTP_ACCEPT'] ?? '', 'applic
 <?php endif ?>
     </dl>
   </section>
-
-  <section aria-labelledby="try">
-    <h2 id="try">Try</h2>
-    <ul>
-      <li><a href="./">Reload</a>: the next node answers, and the count goes on.</li>
-      <li>Save another text and reload: every node knows it.</li>
-      <li>Open <a href="./?hold=3000" target="_blank">a slow page</a> and reload this one at once: it waits its turn, and no visit is lost.</li>
-      <li>Stop a node with the command that <code>scripts/demo</code> printed, and reload: nobody is logged out.</li>
-    </ul>
-  </section>
 </main>
+<script>
+// Whether each node runs: asked of the node itself, so that it shows without a reload.
+const ask = async (item) => {
+  try {
+    const runs = (await fetch(`./alive/${item.dataset.node}`, {cache: 'no-store'})).ok;
+    item.classList.toggle('stopped', !runs);
+    item.querySelector('span').textContent = runs ? 'runs' : 'stopped';
+  } catch { /* the whole demo has ended, or the page is being left: nothing is known */ }
+};
+const askAll = async () => {
+  if (!document.hidden) await Promise.all([...document.querySelectorAll('[data-node]')].map(ask));
+  setTimeout(askAll, 1000);
+};
+askAll();
+</script>
 </body>
 </html>

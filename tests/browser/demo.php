@@ -50,6 +50,10 @@ function look(Browser $browser, string $url, string $pictures, array $stop_a_nod
 {
     $browser->open($url);
     check('the first visit is number 1', visit($browser), 1);
+    $browser->size(1280, 720);
+    check('what to try is seen without scrolling', lowest($browser, '#try ~ ul') <= 720, true);
+    $browser->screen("$pictures/first-screen.png");
+    $browser->ownSize();
     [$numbers, $nodes] = reload($browser, 8);
     check('eight reloads count from 2 to 9', $numbers, range(2, 9));
     check('all three nodes answer', $nodes, NODES);
@@ -79,13 +83,19 @@ function look(Browser $browser, string $url, string $pictures, array $stop_a_nod
     $browser->picture("$pictures/logged-in.png");
 
     two_tabs($browser, $url);
+    slow_page($browser);
+    on_a_phone($browser, $pictures);
+    check('the page says that all three nodes run', nodes_shown($browser, 'runs'), array_fill_keys(NODES, 'runs'));
 
     exec(implode(' ', array_map('escapeshellarg', $stop_a_node)), $output, $status);
     check('a node is stopped', $status, 0);
+    $shown = nodes_shown($browser, 'stopped');
+    check('the page shows which node is down, without a reload', count(array_keys($shown, 'stopped', true)), 1);
     $before = visit($browser);
     [$numbers, $nodes] = reload($browser, 6);
     check('no visit is lost with a node missing', $numbers, range($before + 1, $before + 6));
     check('two nodes answer', count($nodes), 2);
+    nodes_shown($browser, 'stopped');
     check('the visitor is still logged in', $browser->text('.user'), 'Logged in as Ada');
     $browser->picture("$pictures/node-stopped.png");
 
@@ -126,6 +136,71 @@ function two_tabs(Browser $browser, string $url): void
     check('two tabs at once: every visit is counted, none twice', $numbers, range($before + 2, $before + 11));
     $browser->tab($first);
     $browser->open($url);
+}
+
+/** What the page's own suggestion promises: a slow page, and this one reloaded at once. */
+function slow_page(Browser $browser): void
+{
+    $before = visit($browser);
+    $here = $browser->tab();
+    $slow = $browser->follow('#try ~ ul a[target=_blank]');
+    await('the slow page to have the session', fn (): ?bool => is_locked($browser) ?: null);
+    $browser->send('.again .button');
+    check('a page that is reloaded while a slow one runs waits its turn', visit($browser), $before + 2);
+    $browser->tab($slow);
+    check('and the slow one has the visit before it', visit($browser), $before + 1);
+    $browser->closeTab();
+    $browser->tab($here);
+}
+
+/** Whether somebody has this visitor's session, as Redis says. */
+function is_locked(Browser $browser): bool
+{
+    static $redis;
+    preg_match('~tcp://[\d.:]+~', $browser->text('#session ~ dl'), $server);
+    $redis ??= stream_socket_client($server[0], $code, $reason, 5.0) ?: throw new RuntimeException("$server[0]: $reason");
+    $key = "PHPREDIS_SESSION:{$browser->cookie('PHPSESSID')}_LOCK";
+    fwrite($redis, sprintf("*2\r\n$6\r\nEXISTS\r\n$%d\r\n%s\r\n", strlen($key), $key));
+    return trim((string) fgets($redis)) === ':1';
+}
+
+/** A name as long as the form takes, on the narrowest of usual phones. */
+function on_a_phone(Browser $browser, string $pictures): void
+{
+    $browser->send('button[value="log out"]');
+    $browser->type('#name', str_repeat('W', 60));
+    $browser->send('button[value="log in"]');
+    $browser->size(390, 844);
+    check('nothing is wider than a phone', $browser->run('return document.documentElement.scrollWidth'), 390);
+    check('a long name leaves "Log out" in sight', $browser->run(
+        'return document.querySelector("button[value=\\"log out\\"]").getBoundingClientRect().right <= innerWidth',
+    ), true);
+    check('"Reload" and what to try are seen first there', lowest($browser, '#try') <= 844, true);
+    $browser->screen("$pictures/phone.png");
+    $browser->run('document.querySelector("#login").scrollIntoView()');
+    $browser->screen("$pictures/phone-login.png");
+    $browser->ownSize();
+    $browser->send('button[value="log out"]');
+    $browser->type('#field', 'written once, known everywhere');
+    $browser->send('button[value=save]');
+    $browser->type('#name', 'Ada');
+    $browser->send('button[value="log in"]');
+}
+
+/** Where an element ends, in pixels from the top of the page. */
+function lowest(Browser $browser, string $selector): float
+{
+    return (float) $browser->run("scrollTo(0, 0); return document.querySelector('$selector').getBoundingClientRect().bottom");
+}
+
+/** What the page says of each node, once it has asked them all and one of them $state. */
+function nodes_shown(Browser $browser, string $state): array
+{
+    return await("a node of which the page says: $state", function () use ($browser, $state): ?array {
+        $shown = $browser->run('return Object.fromEntries([...document.querySelectorAll("[data-node]")]
+            .map((item) => [item.dataset.node, item.querySelector("span").textContent]))');
+        return !in_array('', $shown, true) && in_array($state, $shown, true) ? $shown : null;
+    });
 }
 
 [, $url, $pictures] = $argv;

@@ -144,6 +144,38 @@ final class Browser
         file_put_contents($file, base64_decode($this->command('GET', '/screenshot'), true));
     }
 
+    /** Gives the page a window of this size, of a phone, too, for which a real window is too wide. */
+    public function size(int $width, int $height): void
+    {
+        $screen = ['width' => $width, 'height' => $height, 'deviceScaleFactor' => 1, 'mobile' => false];
+        $this->command('POST', '/goog/cdp/execute', ['cmd' => 'Emulation.setDeviceMetricsOverride', 'params' => $screen]);
+    }
+
+    /** Takes back what size() has done. */
+    public function ownSize(): void
+    {
+        $this->command('POST', '/goog/cdp/execute', ['cmd' => 'Emulation.clearDeviceMetricsOverride', 'params' => new stdClass()]);
+    }
+
+    /** Saves what is to be seen without scrolling. */
+    public function screen(string $file): void
+    {
+        file_put_contents($file, base64_decode($this->command('GET', '/screenshot'), true));
+    }
+
+    /** Clicks on a link that opens a tab, and returns the tab's handle without going there. */
+    public function follow(string $selector): string
+    {
+        $before = $this->command('GET', '/window/handles');
+        $this->command('POST', "/element/{$this->find($selector)}/click", []);
+        return await('the new tab', fn (): ?string => array_values(array_diff($this->command('GET', '/window/handles'), $before))[0] ?? null);
+    }
+
+    public function closeTab(): void
+    {
+        $this->command('DELETE', '/window');
+    }
+
     private function find(string $selector): string
     {
         return $this->command('POST', '/element', ['using' => 'css selector', 'value' => $selector])[self::ELEMENT];
