@@ -12,6 +12,7 @@ use redis::{RedisError, RedisResult};
 use rustls::ClientConfig;
 
 use crate::connection::Connection;
+use crate::deadline::left;
 use crate::error::{Error, ends_connection, was_closed};
 use crate::link::Link;
 use crate::login::Role;
@@ -138,12 +139,8 @@ impl Endpoint {
     }
 
     fn check_out(&self) -> Result<Checkout, Trouble> {
-        let slot = self.slots.get().map_err(|_| {
-            Trouble::Connect(Error::Connect {
-                host: self.host.address.to_string(),
-                reason: format!("all {MAX_CONNECTIONS} connections of this process are in use"),
-            })
-        })?;
+        let patience = left(self.host.timeout);
+        let slot = self.slots.get_timeout(patience).map_err(|_| self.no_room(patience))?;
         if slot.connection.is_some() {
             return Ok(Checkout(slot));
         }
@@ -158,6 +155,17 @@ impl Endpoint {
             empty.push(other);
         }
         Ok(Checkout(slot))
+    }
+
+    /// There was no slot within `patience`.
+    fn no_room(&self, patience: Duration) -> Trouble {
+        let reason = if self.slots.state().connections >= MAX_CONNECTIONS {
+            format!("all {MAX_CONNECTIONS} connections of this process are in use")
+        } else {
+            let seconds = patience.as_secs_f64();
+            format!("the thread that makes room for connections has not done so within {seconds} s")
+        };
+        Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
     }
 
     /// What `trouble` means for an operation on this server.

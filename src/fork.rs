@@ -4,6 +4,7 @@
 //! thread had written down about itself while it waited for work, which the
 //! threads that the child starts would follow to a stack that is gone. So
 //! before a fork the helper is called away from there, and let go behind it.
+//! Other threads of ours that are at work then are waited for as well.
 
 use std::cell::RefCell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::process::Process;
 
-/// Longest wait for a helper that is at work. It does not wait for work then.
+/// Longest wait for a thread that is at work: it waits for a server then, and
+/// not for another thread.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 struct Gate {
@@ -19,10 +21,14 @@ struct Gate {
     closed: bool,
     /// It is here.
     arrived: bool,
+    /// How many others are at work.
+    at_work: u32,
+    /// The process that forks.
+    pid: u32,
 }
 
 // The standard library's: they keep no record outside of themselves.
-static GATE: Mutex<Gate> = Mutex::new(Gate { closed: false, arrived: false });
+static GATE: Mutex<Gate> = Mutex::new(Gate { closed: false, arrived: false, at_work: 0, pid: 0 });
 static CHANGED: Condvar = Condvar::new();
 
 thread_local! {
@@ -36,9 +42,10 @@ pub fn prepare() {
     let mut gate = lock();
     gate.closed = true;
     gate.arrived = false;
+    gate.pid = std::process::id();
     helper.execute(stay);
     let deadline = Instant::now() + PATIENCE;
-    while !gate.arrived {
+    while !gate.arrived || gate.at_work > 0 {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -53,9 +60,28 @@ pub fn conclude() {
     if let Some(mut gate) = HELD.with_borrow_mut(Option::take) {
         gate.closed = false;
         gate.arrived = false;
+        if gate.pid != std::process::id() {
+            gate.at_work = 0; // in the parent
+        }
         drop(gate);
         CHANGED.notify_all();
     }
+}
+
+/// Does some `work` of a thread of ours, for which a fork waits.
+pub fn kept_waiting<T>(work: impl FnOnce() -> T) -> T {
+    let mut gate = lock();
+    while gate.closed {
+        gate = CHANGED.wait(gate).unwrap_or_else(PoisonError::into_inner);
+    }
+    gate.at_work += 1;
+    drop(gate);
+    let result = work();
+    let mut gate = lock();
+    gate.at_work = gate.at_work.saturating_sub(1);
+    drop(gate);
+    CHANGED.notify_all();
+    result
 }
 
 /// What the helper does meanwhile.

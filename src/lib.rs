@@ -21,6 +21,7 @@
 //! | [`process`], [`connections`] | what a process keeps between requests; its connections to one server |
 //! | [`threads`], [`fork`] | threads that PHP does not notice, and what a fork must not find one at |
 //! | [`connection`], [`login`], [`link`] | one connection, its first words, what it is used for |
+//! | [`deadline`] | the end of all that a thread waits for |
 //! | [`lookup`], [`socket`], [`tls`], [`resp`] | host names and bytes with a deadline, encryption, the protocol |
 //! | [`save_path`], [`settings`] | what the user configured |
 //! | [`key`] | session ids and the keys made of them |
@@ -37,6 +38,7 @@
 pub mod cluster;
 pub mod connection;
 pub mod connections;
+pub mod deadline;
 pub mod error;
 pub mod fork;
 pub mod handler;

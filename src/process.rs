@@ -29,7 +29,7 @@ pub struct Process {
     /// What phpinfo() shows.
     pub counters: Arc<Counters>,
     /// The locks that this process keeps.
-    pub leases: Leases,
+    pub leases: Arc<Leases>,
 }
 
 /// How the connections of this process have fared.
@@ -70,7 +70,7 @@ impl Process {
                 helper: OnceLock::new(),
                 targets: Mutex::default(),
                 counters: Arc::default(),
-                leases: Leases::default(),
+                leases: Arc::default(),
             });
             // Only one of several threads puts its own in place.
             let before = PROCESS.compare_and_swap(&found, Some(fresh));

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 
+use crate::deadline::left;
 use crate::lookup::addresses;
 use crate::save_path::Address;
 
@@ -51,6 +52,7 @@ impl Socket {
     /// # Errors
     /// The last address' error, `TimedOut`, or [`crate::lookup::Unresolved`].
     pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
+        let timeout = left(timeout);
         let stream = match address {
             Address::Tcp { host, port } => Stream::Tcp(connect_tcp(host, *port, timeout)?),
             Address::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
@@ -63,8 +65,8 @@ impl Socket {
 
     /// Starts an exchange that must end within `limit`.
     pub fn start(&mut self, limit: Duration) {
-        self.limit = limit;
-        self.deadline = Instant::now() + limit;
+        self.limit = left(limit);
+        self.deadline = Instant::now() + self.limit;
     }
 
     /// Looks, without waiting, whether anything has arrived.

@@ -13,6 +13,7 @@ use redis::RedisResult;
 
 use crate::cluster::Cluster;
 use crate::connections::{Checkout, Endpoint, Trouble};
+use crate::deadline::left;
 use crate::error::{Error, ends_connection};
 use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
 use crate::link::Link;
@@ -336,7 +337,7 @@ impl Budget {
     /// Waits before the next attempt. Returns false when it is too late.
     fn pause(&mut self) -> bool {
         let now = Instant::now();
-        let ends = *self.ends.get_or_insert(now + self.patience);
+        let ends = *self.ends.get_or_insert(now + left(self.patience));
         if now >= ends {
             return false;
         }

@@ -73,6 +73,15 @@ pub fn policy(patience: Duration) -> LockPolicy {
 
 /// An open session of a request that has asked for nothing yet.
 pub fn handler(save_path: &str, patience: Duration) -> Handler {
+    open(&format!("tcp://{save_path}"), policy(patience))
+}
+
+/// One whose lock ends after `lease` if it is not renewed.
+pub fn renewing(save_path: &str, lease: Duration) -> Handler {
+    open(save_path, LockPolicy { lease, renewed: true, ..policy(PATIENCE) })
+}
+
+fn open(save_path: &str, policy: LockPolicy) -> Handler {
     let settings = Settings {
         early_refresh: false,
         ttl: ttl(),
@@ -80,9 +89,9 @@ pub fn handler(save_path: &str, patience: Duration) -> Handler {
         read_only: ReadOnly::No,
         failover: Duration::ZERO,
         wait_replicas: 0,
-        lock: Some(policy(patience)),
+        lock: Some(policy),
     };
-    Handler::open(Serves::Anything, &format!("tcp://{save_path}"), settings).unwrap()
+    Handler::open(Serves::Anything, save_path, settings).unwrap()
 }
 
 /// One session, and requests for it step by step.
