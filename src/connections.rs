@@ -4,7 +4,7 @@
 //! needs it, so that a refused port fails at once.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub struct Endpoint {
     asking: bool,
     tls: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
     slots: r2d2::Pool<Slots>,
+    /// How often all connections were given up. Those of earlier eras are not
+    /// used again, wherever they are now.
+    era: Arc<AtomicU64>,
 }
 
 impl Endpoint {
@@ -47,7 +50,7 @@ impl Endpoint {
             .thread_pool(process.helper())
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(Slots(process.counters.clone()));
-        Self { host, role, asking: false, tls: Arc::default(), slots }
+        Self { host, role, asking: false, tls: Arc::default(), slots, era: Arc::default() }
     }
 
     /// How this server was described in the save path.
@@ -88,6 +91,13 @@ impl Endpoint {
         }
     }
 
+    /// Gives up all connections, those in use at their next exchange: the next
+    /// ones are made to whatever the host's name means then.
+    pub fn start_anew(&self) {
+        self.era.fetch_add(1, Ordering::Relaxed);
+        self.close_idle();
+    }
+
     /// Runs one exchange. A kept connection that the server has closed in the
     /// meantime is replaced once, and the exchange repeated: it must be one
     /// that can be repeated. Any other failure closes the connection.
@@ -124,7 +134,8 @@ impl Endpoint {
             }
             exchange(link)
         };
-        if let Some(connection) = slot.live() {
+        let era = self.era.load(Ordering::Relaxed);
+        if let Some(connection) = slot.live(era) {
             match exchange(connection) {
                 Err(error) if was_closed(&error) => {}
                 answer => return slot.conclude(answer),
@@ -134,6 +145,7 @@ impl Endpoint {
             slot.counters.replaced.fetch_add(1, Ordering::Relaxed);
             tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
         }
+        slot.era = era;
         let answer = exchange(slot.connect(&self.host, self.role, self.tls()?)?);
         slot.conclude(answer)
     }
@@ -254,13 +266,15 @@ impl Drop for Checkout {
 /// Room for one connection.
 pub struct Slot {
     connection: Option<Box<Connection>>,
+    /// The one it was made in, see [`Endpoint::start_anew`].
+    era: u64,
     counters: Arc<Counters>,
 }
 
 impl Slot {
-    /// The connection in here, if it can be used.
-    fn live(&mut self) -> Option<&mut Connection> {
-        let connection = self.connection.as_deref_mut()?;
+    /// The connection in here, if it can be used in this `era`.
+    fn live(&mut self, era: u64) -> Option<&mut Connection> {
+        let connection = self.connection.as_deref_mut().filter(|_| self.era == era)?;
         if !connection.is_usable() {
             return None;
         }
@@ -314,7 +328,7 @@ impl r2d2::ManageConnection for Slots {
     type Error = io::Error;
 
     fn connect(&self) -> io::Result<Slot> {
-        Ok(Slot { connection: None, counters: self.0.clone() })
+        Ok(Slot { connection: None, era: 0, counters: self.0.clone() })
     }
 
     fn is_valid(&self, _: &mut Slot) -> io::Result<()> {

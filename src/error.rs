@@ -194,11 +194,70 @@ pub fn was_closed(error: &RedisError) -> bool {
     ends_connection(error) && error.is_connection_dropped() && !error.is_timeout()
 }
 
+/// The code of what the server answered. Before Redis 7 an error inside a
+/// script came wrapped: `ERR Error running script (...): @user_script:1: -READONLY ...`.
+pub fn answered_code(error: &RedisError) -> Option<&str> {
+    let code = error.code()?;
+    match error.detail().filter(|_| code == "ERR").and_then(code_inside_script) {
+        Some(inside) => Some(inside),
+        None => Some(code),
+    }
+}
+
+fn code_inside_script(detail: &str) -> Option<&str> {
+    let (_, inside) = detail.strip_prefix("Error running script")?.split_once(": -")?;
+    let code = inside.split_whitespace().next()?;
+    code.bytes().all(|byte| byte.is_ascii_uppercase()).then_some(code)
+}
+
 /// The words for `error`, without the crate's framing around them.
 pub fn reason(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (Some(code), None) => code.to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code_of(line: &[u8]) -> String {
+        match redis::parse_redis_value(line).unwrap() {
+            redis::Value::ServerError(error) => {
+                answered_code(&RedisError::from(error)).unwrap_or_default().to_owned()
+            }
+            other => panic!("no error: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_script_is_recognised_also_where_an_old_server_wraps_it() {
+        let readonly = "READONLY You can't write against a read only replica.";
+        let lines = [
+            format!("-{readonly}\r\n"),
+            format!("-{readonly} script: 5fa1, on @user_script:32.\r\n"),
+            format!("-ERR Error running script (call to f_5fa1): @user_script:32: -{readonly}\r\n"),
+            format!(
+                "-ERR Error running script (call to f_5fa1): @user_script: 32: -{readonly} \r\n"
+            ),
+        ];
+        for line in lines {
+            assert_eq!(code_of(line.as_bytes()), "READONLY", "{line}");
+        }
+    }
+
+    #[test]
+    fn other_errors_keep_their_code() {
+        let wrapped = "-ERR Error running script (call to f_5fa1): @user_script:1: ";
+        for (line, code) in [
+            ("-NOSCRIPT No matching script.\r\n", "NOSCRIPT"),
+            ("-ERR unknown command 'X': -READONLY\r\n", "ERR"),
+            (&format!("{wrapped}user_script:1: attempt to index a nil value\r\n"), "ERR"),
+            (&format!("{wrapped}-not a code\r\n"), "ERR"),
+        ] {
+            assert_eq!(code_of(line.as_bytes()), code, "{line}");
+        }
     }
 }

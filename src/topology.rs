@@ -1,9 +1,10 @@
 //! Which server a session is on, and what to do when it is another one.
 //!
-//! Standalone servers stay where they are: their errors are final. Behind
-//! sentinels, and in a cluster, servers change places; an exchange that
-//! fails of that is repeated where the session is now, until the failover
-//! budget is spent. All exchanges may be repeated: they store the same bytes,
+//! A standalone server stays where its name leads: its errors are final. But
+//! the name may lead to another server by now; one that answers that it is not
+//! to be used is looked up again, and asked once more. Behind sentinels, and in
+//! a cluster, servers change places; an exchange that fails of that is repeated
+//! where the session is now, until the failover budget is spent. All exchanges may be repeated: they store the same bytes,
 //! or act only while our token holds.
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use redis::RedisResult;
 use crate::cluster::Cluster;
 use crate::connections::{Checkout, Endpoint, Trouble};
 use crate::deadline::left;
-use crate::error::{Error, ends_connection};
+use crate::error::{Error, answered_code, ends_connection};
 use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
 use crate::link::Link;
 use crate::login::Role;
@@ -66,6 +67,8 @@ pub enum Again {
     },
     /// Once on this server instead, and only then in general.
     Once(Arc<Endpoint>),
+    /// Once where the name of this server leads now.
+    Renamed,
     /// Nowhere: the answer stands.
     Nowhere,
 }
@@ -181,6 +184,7 @@ impl Target {
         let mut budget = Budget::new(patience, self.retry_interval());
         // A server that let us wait once is only tried in passing after that.
         let mut silent = None;
+        let mut renamed = false;
         loop {
             let looked = Instant::now();
             let (failure, again) = match self.endpoint(place, access) {
@@ -207,6 +211,11 @@ impl Target {
             };
             match again {
                 Again::Nowhere => return Err(failure),
+                Again::Renamed if renamed => return Err(failure),
+                Again::Renamed => {
+                    renamed = true;
+                    tracing::info!(outcome = %failure, "looking its name up again");
+                }
                 Again::Once(instead) => {
                     if let Ok(value) = attempt(&instead) {
                         return Ok(value);
@@ -280,7 +289,12 @@ impl Target {
         failed: &Arc<Endpoint>,
         trouble: &Trouble,
     ) -> Again {
+        if is_wrong_server(trouble) {
+            failed.start_anew();
+        }
         match &self.servers {
+            Servers::Standalone(_) if is_wrong_server(trouble) => Again::Renamed,
+            Servers::Standalone(_) if is_unsettled(trouble) => Again::Elsewhere { at_once: false },
             Servers::Standalone(_) => Again::Nowhere,
             Servers::Sentinel(sentinel) => {
                 if !has_moved(trouble) {
@@ -301,13 +315,26 @@ pub fn has_moved(trouble: &Trouble) -> bool {
         Trouble::Connect(_) => true,
         Trouble::Exchange(error) => {
             ends_connection(error)
-                || matches!(
-                    error.code(),
-                    Some("READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")
-                        | Some("UNBLOCKED" | "NOREPLICAS" | "MOVED" | "ASK")
-                )
+                || is_wrong_server(trouble)
+                || is_unsettled(trouble)
+                || matches!(answered_code(error), Some("UNBLOCKED" | "MOVED" | "ASK"))
         }
     }
+}
+
+/// Whether a server has answered that it is none to be used: it was demoted,
+/// say, and goes on serving those who are connected. The name that led to it
+/// may lead to its successor by now.
+fn is_wrong_server(trouble: &Trouble) -> bool {
+    let Trouble::Exchange(error) = trouble else { return false };
+    matches!(answered_code(error), Some("READONLY" | "LOADING" | "MASTERDOWN" | "NOREPLICAS"))
+}
+
+/// Whether the right server, or a proxy before a cluster, has answered that
+/// things change right now.
+fn is_unsettled(trouble: &Trouble) -> bool {
+    let Trouble::Exchange(error) = trouble else { return false };
+    matches!(answered_code(error), Some("CLUSTERDOWN" | "TRYAGAIN"))
 }
 
 /// How long a failover may still take. It starts with the first failure.

@@ -8,12 +8,17 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::cluster::{ask, await_replicas};
+use support::php::Php;
 use support::servers::{Options, RedisServer};
 use support::site::php;
 use tempfile::TempDir;
@@ -26,6 +31,16 @@ const NO_SUCH_NAME: u8 = 3;
 /// A name server that says nothing for the first `silence`, and then `late` of
 /// what it was asked meanwhile. Each has an `address` of the loopback for itself.
 fn name_server(address: &str, silence: Duration, late: u8) -> Option<UdpSocket> {
+    name_server_of(address, silence, late, Arc::default())
+}
+
+/// The same; the name stands for 127.0.0.1, and later for that plus `moved`.
+fn name_server_of(
+    address: &str,
+    silence: Duration,
+    late: u8,
+    moved: Arc<AtomicU8>,
+) -> Option<UdpSocket> {
     let socket = UdpSocket::bind((address, 53)).ok()?;
     let server = socket.try_clone().unwrap();
     thread::spawn(move || {
@@ -37,7 +52,8 @@ fn name_server(address: &str, silence: Duration, late: u8) -> Option<UdpSocket> 
             if let Ok((size, from)) = server.recv_from(&mut packet) {
                 let silent = heard.get_or_insert_with(Instant::now).elapsed() <= silence;
                 let code = if silent { late } else { NO_ERROR };
-                waiting.push((reply(&packet[..size], code), from));
+                let last = 1 + moved.load(Ordering::SeqCst);
+                waiting.push((reply(&packet[..size], code, last), from));
             }
             if heard.is_some_and(|first| first.elapsed() > silence) {
                 for (reply, from) in waiting.drain(..) {
@@ -49,8 +65,8 @@ fn name_server(address: &str, silence: Duration, late: u8) -> Option<UdpSocket> 
     Some(socket)
 }
 
-/// With [`NO_ERROR`], 127.0.0.1 for a question of type A, nothing for others.
-fn reply(question: &[u8], code: u8) -> Vec<u8> {
+/// With [`NO_ERROR`], 127.0.0.`last` for a question of type A, nothing for others.
+fn reply(question: &[u8], code: u8, last: u8) -> Vec<u8> {
     // Ours holds one name, its type and its class behind the header.
     let name = question[12..].iter().position(|byte| *byte == 0).unwrap();
     let end = 12 + name + 5;
@@ -59,13 +75,20 @@ fn reply(question: &[u8], code: u8) -> Vec<u8> {
     reply[2..12].copy_from_slice(&[0x81, 0x80 | code, 0, 1, 0, is_a.into(), 0, 0, 0, 0]);
     if is_a {
         // The name of the question, type A, class IN, 1 s, 4 bytes.
-        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, last]);
     }
     reply
 }
 
 /// Runs PHP with the name server at `address` alone; nothing where it cannot.
 fn run(address: &str, save_path: &str, code: &str) -> Option<Output> {
+    let (_dir, child) = spawn(address, &php(save_path), code);
+    let output = child.wait_with_output().unwrap();
+    (output.status.code() != Some(77)).then_some(output)
+}
+
+/// Starts it, with pipes for what it reads and prints.
+fn spawn(address: &str, php: &Php, code: &str) -> (TempDir, Child) {
     let dir = TempDir::with_prefix("names-").unwrap();
     let conf = dir.path().join("resolv.conf");
     fs::write(&conf, format!("nameserver {address}\noptions timeout:5 attempts:2\n")).unwrap();
@@ -83,10 +106,10 @@ fn run(address: &str, save_path: &str, code: &str) -> Option<Output> {
     )
     .unwrap();
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command: Command =
-        php(save_path).command(&wrapper, dir.path(), "session.use_cookies = 0");
-    let output = command.arg(&script).output().unwrap();
-    (output.status.code() != Some(77)).then_some(output)
+    let mut command: Command = php.command(&wrapper, dir.path(), "session.use_cookies = 0");
+    command.arg(&script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    (dir, child)
 }
 
 #[test]
@@ -169,4 +192,65 @@ fn an_answer_that_came_when_nobody_waited_any_more_is_not_believed() {
         return;
     };
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[false,true]", "{output:?}");
+}
+
+#[test]
+fn a_name_whose_address_changes_leads_to_the_new_primary_at_the_next_request() {
+    let (address, moved) = ("127.99.99.55", Arc::<AtomicU8>::default());
+    let names = name_server_of(address, Duration::ZERO, NO_ERROR, moved.clone());
+    let Some(_names) = names else {
+        println!("skipped: no name server of our own (it takes root)");
+        return;
+    };
+    let server = |lines: &[&str]| {
+        let lines = ["repl-diskless-sync-delay 0"].iter().chain(lines);
+        let config = lines.map(ToString::to_string).collect();
+        RedisServer::start(Options { config, ..Options::default() })
+    };
+    let old = server(&[]);
+    let port = old.port().to_string();
+    // On the same port of the next address.
+    let new = server(&["bind 127.0.0.2", &format!("port {port}")]);
+    let _: () = ask(&new, &["REPLICAOF", "127.0.0.1", &port]);
+    for locking in ["0", "1"] {
+        let php =
+            php(&format!("tcp://{NAME}:{port}")).ini("redis.session.locking_enabled", locking);
+        let (_dir, mut child) = spawn(
+            address,
+            &php,
+            r#"
+            while (fgets(STDIN)) {
+                session_id('names');
+                $ok = session_start();
+                $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);
+                echo json_encode([$ok, session_write_close(), $_SESSION['n'], error_get_last()]), "\n";
+            }
+            "#,
+        );
+        let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut lines = BufReader::new(output).lines();
+        let mut visit = || {
+            // Broken off where PHP cannot have an /etc/resolv.conf of its own.
+            writeln!(input, "go").ok()?;
+            lines.next()?.ok()
+        };
+        let Some(first) = visit() else {
+            println!("skipped: no /etc/resolv.conf of our own (it takes root and unshare)");
+            return;
+        };
+        assert_eq!(first, "[true,true,1,null]");
+        let primary = if locking == "0" { (&old, &new) } else { (&new, &old) };
+        await_replicas(primary.0, 1);
+        let _: () = ask(primary.1, &["REPLICAOF", "NO", "ONE"]);
+        moved.store(1 - moved.load(Ordering::SeqCst), Ordering::SeqCst);
+        let to = if locking == "0" { "127.0.0.2" } else { "127.0.0.1" };
+        let _: () = ask(primary.0, &["REPLICAOF", to, &port]);
+        assert_eq!(visit().unwrap(), "[true,true,2,null]", "locking: {locking}");
+        assert_eq!(visit().unwrap(), "[true,true,3,null]", "locking: {locking}");
+        let stored: String = ask(primary.1, &["GET", "PHPREDIS_SESSION:names"]);
+        assert_eq!(stored, "n|i:3;");
+        let _: usize = ask(primary.1, &["DEL", "PHPREDIS_SESSION:names"]);
+        drop(input);
+        child.wait().unwrap();
+    }
 }

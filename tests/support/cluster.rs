@@ -353,6 +353,19 @@ pub fn ask<T: redis::FromRedisValue>(node: &RedisServer, command: &[&str]) -> T 
     answer.unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
+/// Waits until `replicas` replicas have all that this server has.
+#[track_caller]
+pub fn await_replicas(primary: &RedisServer, replicas: usize) {
+    wait_until("the replicas have it all", || {
+        // WAIT looks at what its own connection has written.
+        let mut client = primary.client();
+        redis::cmd("SET").arg("last").arg(1).exec(&mut client).unwrap();
+        redis::cmd("DEL").arg("last").exec(&mut client).unwrap();
+        let wait = redis::cmd("WAIT").arg(replicas).arg(100).query::<usize>(&mut client);
+        wait.unwrap() == replicas
+    });
+}
+
 fn node(options: &ClusterOptions, certs: Option<Certs>) -> Options {
     let timeout = options.node_timeout.unwrap_or(Duration::from_secs(1)).as_millis();
     let mut config = vec![

@@ -27,7 +27,7 @@ pub struct RecordingProxy {
 }
 
 struct Shared {
-    target: String,
+    target: Mutex<String>,
     faults: Faults,
     recording: Mutex<Recording>,
     links: Mutex<Vec<Link>>,
@@ -54,7 +54,7 @@ impl RecordingProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            target: target.into(),
+            target: Mutex::new(target.into()),
             faults: Faults::default(),
             recording: Mutex::default(),
             links: Mutex::default(),
@@ -68,6 +68,12 @@ impl RecordingProxy {
 
     pub fn port(&self) -> u16 {
         self.addr.port()
+    }
+
+    /// Connects new clients to another target. Those who are connected stay
+    /// where they are, as behind a name whose address changes.
+    pub fn retarget(&self, target: impl Into<String>) {
+        *self.shared.target.lock().unwrap() = target.into();
     }
 
     /// `127.0.0.1:port`
@@ -162,6 +168,10 @@ impl Drop for RecordingProxy {
 }
 
 impl Shared {
+    fn target(&self) -> String {
+        self.target.lock().unwrap().clone()
+    }
+
     // Poisoned or not: `assert_understood` panics with it locked, and Drop
     // still needs it.
     fn recording(&self) -> MutexGuard<'_, Recording> {
@@ -184,7 +194,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let id = shared.recording().accept();
         if shared.faults.on_accept() {
             reset(client);
-        } else if let Ok(server) = TcpStream::connect(&shared.target) {
+        } else if let Ok(server) = TcpStream::connect(shared.target().as_str()) {
             link(shared, id, client, server);
         }
     }
