@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use nix::unistd::{Uid, User};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -51,7 +52,7 @@ pub fn start(target: &str, level: &str) -> Result<(), String> {
         })?),
         path => {
             let file = OpenOptions::new().append(true).create(true).open(path);
-            let file = file.map_err(|e| format!("cannot open redis_session.log {path}: {e}"))?;
+            let file = file.map_err(|error| cannot_open(path, &error))?;
             BoxMakeWriter::new(Arc::new(file))
         }
     };
@@ -64,6 +65,31 @@ pub fn start(target: &str, level: &str) -> Result<(), String> {
     // It fails only where somebody else in this process logs already.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
+}
+
+/// Why there is no log, and for whom the file must be writable: a worker of
+/// PHP-FPM or Apache is not the root that started the service.
+fn cannot_open(path: &str, error: &io::Error) -> String {
+    let what = format!("cannot open redis_session.log {path}: {error}");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{what}: {}, as whom PHP runs here, must be able to write to it", this_user())
+        }
+        io::ErrorKind::NotFound => format!(
+            "{what}: create its folder; {}, as whom PHP runs here, must be able to write there",
+            this_user()
+        ),
+        _ => what,
+    }
+}
+
+/// Whom the system asks about permissions: the effective user, by name where it has one.
+fn this_user() -> String {
+    let uid = Uid::effective();
+    match User::from_uid(uid) {
+        Ok(Some(user)) => format!("the user {}", user.name),
+        _ => format!("the user with the id {uid}"),
+    }
 }
 
 /// Times one operation, if anybody wants to know.

@@ -7,6 +7,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 
@@ -160,10 +161,30 @@ fn a_log_that_cannot_be_written_is_one_warning_and_sessions_work() {
     let count = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
     let first = site.visit(SID, count);
     assert!(first.warning().contains(path), "{}", first.warning());
+    assert!(first.warning().contains("create its folder"), "{}", first.warning());
     assert!(first.body.ends_with('1'), "{}", first.body);
     // Once for a process, not once for a request.
     assert_eq!(site.visit(SID, count).ok(), "2");
     assert_eq!(site.visit(SID, count).ok(), "3");
+}
+
+#[test]
+fn a_log_that_may_not_be_written_says_for_whom_it_must_be() {
+    let server = server();
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("closed");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("session.log");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    // Root may open everything, and becomes a worker's user first.
+    let code = "if (posix_geteuid() === 0) posix_setuid(posix_getpwnam('nobody')['uid']);
+        session_start(); echo '(', posix_getpwuid(posix_geteuid())['name'], ')';";
+    let output = logging(&server, path.to_str().unwrap(), "debug").extension("posix").run(code);
+    let (_, user) = output.stdout.rsplit_once('(').unwrap();
+    let said = format!("the user {}, as whom PHP runs here", user.trim_end_matches(')'));
+    let ours = warnings(&output.stdout);
+    assert!(ours.iter().any(|line| line.contains(&said)), "{said}: {output:?}");
 }
 
 #[test]
