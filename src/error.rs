@@ -107,6 +107,12 @@ pub enum Error {
          the changes of this request were stored, and another request has had the session since"
     )]
     Unanswered,
+    /// It was there when it was read, and is not there now.
+    #[error(
+        "Unable to write session: it was destroyed or removed while this request ran; its changes \
+         are lost"
+    )]
+    Vanished,
     /// There was no lock to write with.
     #[error("Unable to write session: session lock not held")]
     NotLocked,
@@ -173,6 +179,7 @@ impl Error {
             | Self::Random(_)
             | Self::LockLost
             | Self::Unanswered
+            | Self::Vanished
             | Self::NotLocked
             | Self::NotRead
             | Self::ReadOnly

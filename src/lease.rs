@@ -4,6 +4,9 @@
 //! killed; to keep it for a long request, its lease starts again after each
 //! third. A lock is forgotten when its request is.
 //!
+//! Nor must the session end before the request that uses it: where little is
+//! left of its time to live, that starts again with the lease.
+//!
 //! Asking a server may take long, and the helper thread has to make room in
 //! the pools of connections meanwhile. So the helper only looks at the clock:
 //! the work is done by threads of its own, one for each server, which end
@@ -23,6 +26,7 @@ use crate::key::Sid;
 use crate::lock::Token;
 use crate::process::Process;
 use crate::scripts::{Kept, Scripts};
+use crate::settings::Ttl;
 use crate::threads::without_signals;
 use crate::topology::{Access, Place, Target};
 
@@ -42,6 +46,10 @@ pub struct Held {
     pub token: Token,
     /// When it ends by itself.
     pub lease: Duration,
+    /// Whether its lease starts again while the request lives.
+    pub renewed: bool,
+    /// The session's time to live.
+    pub ttl: Ttl,
     /// The servers it is kept on.
     pub target: Arc<Target>,
     /// The one that gave it.
@@ -49,18 +57,26 @@ pub struct Held {
 }
 
 impl Held {
-    /// How often its lease is started again, and how long that may take.
-    fn third(&self) -> Duration {
-        self.lease / 3
+    /// Whether it, or its session, may end before the request does.
+    pub fn needs_care(&self) -> bool {
+        // A read leaves a session at least this much time.
+        self.renewed || self.lease > self.ttl.short()
+    }
+
+    /// How often it is looked after, and how long that may take.
+    fn period(&self) -> Duration {
+        let session = self.ttl.short() / 2;
+        if self.renewed { session.min(self.lease / 3) } else { session }
     }
 
     /// Starts the lease again. Finding the server, connecting, login and the
     /// answer take no longer than until the next time. A failure is not
     /// repeated here, as other locks have their turn first.
     fn renew(&self) -> Result<Kept, Error> {
-        deadline::within(self.third(), || {
+        deadline::within(self.period(), || {
             self.target.run(&self.place, Access::Primary, Duration::ZERO, |link| {
-                Scripts(link).renew(&self.place.keys, &self.token, self.lease)
+                let lease = self.renewed.then_some(self.lease);
+                Scripts(link).renew(&self.place.keys, &self.token, lease, self.ttl)
             })
         })
     }
@@ -90,7 +106,7 @@ struct Lease {
 impl Leases {
     /// Renews `held` for as long as somebody keeps it.
     pub fn keep(self: &Arc<Self>, process: &Process, held: &Arc<Held>) {
-        let due = Instant::now() + held.third();
+        let due = Instant::now() + held.period();
         let mut schedule = self.schedule();
         // Those of ended requests are dropped here; the helper seldom comes.
         schedule.locks.retain(|lock| lock.held.strong_count() > 0);
@@ -162,7 +178,7 @@ impl Leases {
                 schedule.busy.push(next.clone());
                 server = next;
             }
-            schedule.postpone(&held, held.third());
+            schedule.postpone(&held, held.period());
             drop(schedule); // requests go on while the server is asked
             let renewed = fork::kept_waiting(|| held.renew());
             self.conclude(&held, renewed);
@@ -185,7 +201,7 @@ impl Leases {
         let mut schedule = self.schedule();
         let was_failing = schedule.set_failing(held, failure.is_some());
         if let Some(error) = failure {
-            schedule.postpone(held, held.lease / RETRY);
+            schedule.postpone(held, held.period() * 3 / RETRY);
             drop(schedule);
             if !was_failing {
                 tracing::warn!(operation = "renew", outcome = %error);
@@ -250,7 +266,7 @@ impl Schedule {
     /// Nothing can be done for this server now.
     fn put_off(&mut self, server: &str) {
         while let Some((_, held)) = self.next_due(Some(server)) {
-            self.postpone(&held, held.third());
+            self.postpone(&held, held.period());
         }
     }
 }

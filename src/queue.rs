@@ -16,7 +16,7 @@ use crate::link::{Confirmed, Link};
 use crate::lock::{Holder, Token};
 use crate::resp::garbage;
 use crate::scripts::{Scripts, Standing, Turn, Wanted};
-use crate::settings::{LockPolicy, ReadOnly, Ttl};
+use crate::settings::{LockPolicy, ReadOnly, Refresh};
 use crate::topology::{Access, Place, Target, has_moved};
 
 /// Longest time without a look at PHP's signals.
@@ -55,8 +55,8 @@ pub struct Request {
     pub wanted: Wanted,
     /// Whether the lock is wanted too.
     pub read_only: ReadOnly,
-    /// The TTL to start again when it is read.
-    pub refresh: Option<Ttl>,
+    /// What its read does about its TTL.
+    pub refresh: Refresh,
     /// How long a failover may take.
     pub failover: Duration,
     /// How many replicas are to have the lock before the request goes on.

@@ -18,7 +18,7 @@ use crate::key::Keys;
 use crate::link::Link;
 use crate::lock::Token;
 use crate::resp::garbage;
-use crate::settings::Ttl;
+use crate::settings::{Refresh, Ttl};
 use crate::store::data;
 
 /// How long the next waiter has to claim a lock that is handed to it. If it
@@ -130,8 +130,23 @@ pub enum Kept {
     Done,
     /// We do not hold the lock: nothing was done.
     Lost,
-    /// The session is gone; we hold the lock still.
+    /// The session, which had to be there, is gone: it stays away. The lock
+    /// is where it would be if this had been done.
     Gone,
+}
+
+/// How a session is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Storing {
+    /// For how long.
+    pub ttl: Ttl,
+    /// Whether the lock is kept.
+    pub keep: bool,
+    /// Whether this was sent before and not answered.
+    pub repeat: bool,
+    /// Whether it must be there already: it was when it was read, so that one
+    /// that is gone was destroyed, or has come to its end.
+    pub known: bool,
 }
 
 /// Lock operations on a connection.
@@ -144,12 +159,13 @@ impl Scripts<'_> {
         keys: &Keys,
         token: &Token,
         lease: Duration,
-        refresh: Option<Ttl>,
+        refresh: impl Into<Refresh>,
         wanted: Wanted,
         standing: Standing,
     ) -> RedisResult<Turn> {
         let (lease, [patience, most]) = (millis(lease), standing.words());
-        let args = [token.as_bytes(), &lease, &seconds(refresh), wanted.word(), &patience, &most];
+        let args =
+            [token.as_bytes(), &lease, &refreshing(refresh), wanted.word(), &patience, &most];
         self.run_and_get(&ACQUIRE, keys, &args, Some(token))
     }
 
@@ -159,12 +175,12 @@ impl Scripts<'_> {
         keys: &Keys,
         token: &Token,
         lease: Duration,
-        refresh: Option<Ttl>,
+        refresh: impl Into<Refresh>,
         wanted: Wanted,
         baton: &[u8],
     ) -> RedisResult<Turn> {
         let (lease, window) = (millis(lease), millis(CLAIM_WINDOW));
-        let args = [token.as_bytes(), &lease, &seconds(refresh), wanted.word(), baton, &window];
+        let args = [token.as_bytes(), &lease, &refreshing(refresh), wanted.word(), baton, &window];
         self.run_and_get(&CLAIM, keys, &args, Some(token))
     }
 
@@ -173,36 +189,34 @@ impl Scripts<'_> {
     pub fn peek(
         &mut self,
         keys: &Keys,
-        refresh: Option<Ttl>,
+        refresh: impl Into<Refresh>,
         wanted: Wanted,
         standing: Standing,
         baton: &[u8],
     ) -> RedisResult<Turn> {
         let (window, [patience, most]) = (millis(CLAIM_WINDOW), standing.words());
-        let args = [&*seconds(refresh), wanted.word(), &patience, &most, &window, baton];
+        let args = [&*refreshing(refresh), wanted.word(), &patience, &most, &window, baton];
         self.run_and_get(&PEEK, keys, &args, None)
     }
 
-    /// Stores the session if we hold its lock, and lets go of that unless
-    /// `keep`. `repeat` says that this was sent before and not answered.
+    /// Stores the session if we hold its lock, and lets go of that unless it
+    /// is to be kept.
     pub fn write(
         &mut self,
         keys: &Keys,
         token: &Token,
-        ttl: Ttl,
-        keep: bool,
-        repeat: bool,
+        Storing { ttl, keep, repeat, known }: Storing,
         bytes: &[u8],
     ) -> RedisResult<Kept> {
-        let repeat: &[u8] = if repeat { b"1" } else { b"0" };
         let (ttl, window) = (seconds(Some(ttl)), window(keep));
+        let (repeat, known) = (flag(repeat), flag(known));
         if bytes.len() < STAGED_SIZE {
-            let args = [token.as_bytes(), &ttl, &window, repeat, bytes];
+            let args = [token.as_bytes(), &ttl, &window, repeat, known, bytes];
             return kept(self.run(&WRITE, keys, &args)?);
         }
         let staged = keys.staged(token.random());
         let stage: &[&[u8]] = &[b"SETEX", &staged, STAGED_SECONDS, bytes];
-        let args = [token.as_bytes(), &ttl, &window, repeat];
+        let args = [token.as_bytes(), &ttl, &window, repeat, known];
         let answers = self.flight(Some(stage), &WRITE_STAGED, keys, &[&staged], &args, None)?;
         last(answers).and_then(kept)
     }
@@ -229,9 +243,20 @@ impl Scripts<'_> {
         kept(self.run(&RELEASE, keys, &[token.as_bytes(), &millis(CLAIM_WINDOW)])?)
     }
 
-    /// Lets the lock last for another `lease` if we hold it.
-    pub fn renew(&mut self, keys: &Keys, token: &Token, lease: Duration) -> RedisResult<Kept> {
-        kept(self.run(&RENEW, keys, &[token.as_bytes(), &millis(lease)])?)
+    /// Lets the lock last for another `lease`, if there is one, and the
+    /// session not end while we hold it: its TTL starts again when half of it
+    /// is over.
+    pub fn renew(
+        &mut self,
+        keys: &Keys,
+        token: &Token,
+        lease: Option<Duration>,
+        ttl: Ttl,
+    ) -> RedisResult<Kept> {
+        let lease = millis(lease.unwrap_or_default());
+        let refresh = Refresh::Below(ttl, Duration::from(ttl) / 2);
+        let args = [token.as_bytes(), &lease, &refreshing(refresh)];
+        kept(self.run(&RENEW, keys, &args)?)
     }
 
     /// Takes a lock again that is gone, if nobody has it and the session is as
@@ -243,7 +268,7 @@ impl Scripts<'_> {
         lease: Duration,
         before: Option<&[u8]>,
     ) -> RedisResult<Kept> {
-        let existed: &[u8] = if before.is_some() { b"1" } else { b"0" };
+        let existed = flag(before.is_some());
         let args = [token.as_bytes(), &millis(lease), existed, before.unwrap_or_default()];
         kept(self.run(&RECLAIM, keys, &args)?)
     }
@@ -360,6 +385,19 @@ fn millis(time: Duration) -> Vec<u8> {
 
 fn seconds(ttl: Option<Ttl>) -> Vec<u8> {
     number(ttl.map_or(0, Ttl::seconds))
+}
+
+/// As `refresh` in `lua/common.lua` takes it.
+fn refreshing(refresh: impl Into<Refresh>) -> Vec<u8> {
+    number(match refresh.into() {
+        Refresh::Never => "0".to_owned(),
+        Refresh::Always(ttl) => ttl.seconds().to_string(),
+        Refresh::Below(ttl, short) => format!("{}<{}", ttl.seconds(), short.as_millis()),
+    })
+}
+
+fn flag(value: bool) -> &'static [u8] {
+    if value { b"1" } else { b"0" }
 }
 
 fn window(keep: bool) -> Vec<u8> {

@@ -8,6 +8,9 @@ const MAX_TTL: i64 = i32::MAX as i64;
 /// Time to live where `session.gc_maxlifetime` is no time at all: PHP's default.
 const DEFAULT_TTL: i64 = 1440;
 
+/// A page that takes longer than this is a rare one.
+const LONG_PAGE: Duration = Duration::from_secs(30);
+
 /// Everything a session needs to know, read once when it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -19,6 +22,9 @@ pub struct Settings {
     /// Whether another save handler calls ours (a `SessionHandler` subclass):
     /// then it may write more than once before it closes.
     pub proxied: bool,
+    /// Whether PHP writes sessions that have not changed, too: with
+    /// `session.lazy_write` off, and through another save handler.
+    pub writes_unchanged: bool,
     /// Whether the request promises not to write, see [`ReadOnly`].
     pub read_only: ReadOnly,
     /// `redis_session.failover_timeout`, in seconds: how long an operation is
@@ -147,6 +153,31 @@ impl Ttl {
     pub fn seconds(self) -> i64 {
         self.0
     }
+
+    /// With less than this left of it, a session may end before the request
+    /// that reads it: a 32nd, but no less than half a minute where that is
+    /// not more than half of it.
+    pub fn short(self) -> Duration {
+        let whole = Duration::from(self);
+        (whole / 32).max(LONG_PAGE).min(whole / 2)
+    }
+}
+
+/// What a read does about the session's time to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Nothing.
+    Never,
+    /// Starts it again.
+    Always(Ttl),
+    /// Starts it again where less than this is left of it.
+    Below(Ttl, Duration),
+}
+
+impl From<Option<Ttl>> for Refresh {
+    fn from(ttl: Option<Ttl>) -> Self {
+        ttl.map_or(Self::Never, Self::Always)
+    }
 }
 
 impl From<Ttl> for Duration {
@@ -194,5 +225,14 @@ mod tests {
         assert_eq!(Ttl::from_maxlifetime(-5).1, Some(TtlNotice::TooShort(-5)));
         assert_eq!(Ttl::from_maxlifetime(1 << 31).0.seconds(), (1 << 31) - 1);
         assert_eq!(Ttl::from_maxlifetime(i64::MAX).1, Some(TtlNotice::TooLong(i64::MAX)));
+    }
+
+    #[test]
+    fn little_is_left_of_a_lifetime_when_a_page_may_take_as_long() {
+        for (seconds, short) in
+            [(1, 500), (10, 5_000), (60, 30_000), (1440, 45_000), (86_400, 2_700_000)]
+        {
+            assert_eq!(Ttl(seconds).short(), Duration::from_millis(short), "{seconds}");
+        }
     }
 }

@@ -2,11 +2,25 @@
 //!
 //! Each is one round trip. Knows no pool, no retry and no PHP.
 
-use redis::{RedisResult, Value};
+use std::time::Duration;
+
+use redis::{RedisResult, ServerErrorKind, Value};
 
 use crate::link::Link;
 use crate::resp::garbage;
+use crate::scripts::Kept;
 use crate::settings::Ttl;
+
+/// What is left of a session's time to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// So much.
+    Time(Duration),
+    /// It has no end; or there is no such session.
+    Endless,
+    /// The server does not tell us.
+    Hidden,
+}
 
 /// Operations on a connection.
 pub struct Store<'a>(pub &'a mut dyn Link);
@@ -29,11 +43,35 @@ impl Store<'_> {
         data(found.extract_error()?)
     }
 
+    /// The session's bytes, and what is left of its TTL. One flight.
+    pub fn get_and_look(&mut self, key: &[u8]) -> RedisResult<(Option<Vec<u8>>, Left)> {
+        let (get, pttl): (&[&[u8]], &[&[u8]]) = (&[b"GET", key], &[b"PTTL", key]);
+        let [found, left] = <[Value; 2]>::try_from(self.0.call_all(&[get, pttl])?)
+            .map_err(|_| garbage("too few answers"))?;
+        let left = match left {
+            Value::Int(left) => u64::try_from(left)
+                .map_or(Left::Endless, |ms| Left::Time(Duration::from_millis(ms))),
+            Value::ServerError(error) if is_refused(&error) => Left::Hidden,
+            _ => Left::Endless,
+        };
+        Ok((data(found.extract_error()?)?, left))
+    }
+
     /// Stores the session's bytes for `ttl`.
     pub fn set(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) -> RedisResult<()> {
         match self.call(&[b"SETEX", key, ttl.seconds().to_string().as_bytes(), bytes])? {
             Value::Okay => Ok(()),
             _ => Err(garbage("an unexpected answer to SETEX")),
+        }
+    }
+
+    /// Stores the session's bytes for `ttl` if it is there.
+    pub fn replace(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) -> RedisResult<Kept> {
+        let seconds = ttl.seconds().to_string();
+        match self.call(&[b"SET", key, bytes, b"EX", seconds.as_bytes(), b"XX"])? {
+            Value::Okay => Ok(Kept::Done),
+            Value::Nil => Ok(Kept::Gone),
+            _ => Err(garbage("an unexpected answer to SET")),
         }
     }
 
@@ -56,6 +94,13 @@ impl Store<'_> {
     fn call(&mut self, args: &[&[u8]]) -> RedisResult<Value> {
         self.0.call(args)
     }
+}
+
+/// Whether a server will never do what it was asked for: it is not permitted,
+/// or unknown.
+fn is_refused(error: &redis::ServerError) -> bool {
+    error.kind() == Some(ServerErrorKind::NoPerm)
+        || error.details().is_some_and(|text| text.starts_with("unknown command"))
 }
 
 /// A reply that is session data, or null.

@@ -8,6 +8,7 @@
 //! or act only while our token holds.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::RedisResult;
@@ -32,6 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 pub struct Target {
     path: SavePath,
     servers: Servers,
+    hides_ttls: AtomicBool,
 }
 
 enum Servers {
@@ -91,7 +93,7 @@ impl Target {
                 Servers::Cluster(Cluster::new(path.clone(), process))
             }
         };
-        Self { path, servers }
+        Self { path, servers, hides_ttls: AtomicBool::new(false) }
     }
 
     /// Where `sid` belongs.
@@ -126,6 +128,17 @@ impl Target {
     /// Whether a session may be served by another server later.
     pub fn is_changing(&self) -> bool {
         !matches!(self.servers, Servers::Standalone(_))
+    }
+
+    /// Whether the servers tell what is left of a session's TTL, for all that
+    /// is known.
+    pub fn tells_ttls(&self) -> bool {
+        !self.hides_ttls.load(Ordering::Relaxed)
+    }
+
+    /// A server does not: it is not asked again.
+    pub fn hides_ttls(&self) {
+        self.hides_ttls.store(true, Ordering::Relaxed);
     }
 
     /// Runs one exchange where `place` is. `patience` is the failover budget.

@@ -13,9 +13,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use redis_session::connections::Checkout;
 use redis_session::key::Keys;
 use redis_session::lock::Token;
-use redis_session::scripts::{CLAIM_WINDOW, Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::scripts::{CLAIM_WINDOW, Kept, Scripts, Standing, Storing, Turn, Wanted};
 use redis_session::topology::{Access, Place, Target};
-use support::locking::scene::{LEASE, SECOND, joining, place, received, target, ttl};
+use support::locking::scene::{LEASE, SECOND, joining, place, received, storing, target, ttl};
 use support::process::poll;
 use support::servers::{Options, RedisServer};
 
@@ -243,6 +243,9 @@ impl<'a> Model<'a> {
 
     fn write(&mut self, who: usize, read: Option<Vec<u8>>, size: usize, again: bool) -> Checked {
         self.writes += 1;
+        // One that was there and is not any more stays away.
+        let known = read.is_some();
+        let gone = known && self.data.is_none();
         // What was read, and by whom it was written, are in what is stored.
         let read = read.map_or(0, |read| read.len());
         let mut data = format!("{}:{who}:{read};", self.writes).into_bytes();
@@ -250,12 +253,17 @@ impl<'a> Model<'a> {
         let held = self.is_held_by(who);
         for repeat in [false, true].into_iter().take(1 + usize::from(again)) {
             let token = &self.tokens[who];
-            let kept =
-                self.run(|scripts, keys| scripts.write(keys, token, ttl(), false, repeat, &data));
-            self.check_kept(who, held, kept)?;
+            let kept = self.run(|scripts, keys| {
+                scripts.write(keys, token, Storing { repeat, known, ..storing(false) }, &data)
+            });
+            if gone && (held || repeat) {
+                check!(kept == Kept::Gone, "{who} {kept:?} {:?}", self.lock);
+            } else {
+                self.check_kept(who, held, kept)?;
+            }
         }
         if held {
-            self.data = Some(data);
+            self.data = (!gone).then_some(data);
             self.let_go(who)?;
         }
         Ok(())

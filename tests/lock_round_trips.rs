@@ -2,7 +2,7 @@
 //! connection that is kept and to a server that knows the scripts.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod support;
 
@@ -20,7 +20,8 @@ const CHANGE: &str = "session_start(); $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0
 /// 100 KB, and different each time.
 const CHANGE_MUCH: &str =
     "session_start(); $_SESSION['m'] = str_repeat('x', 100 << 10) . bin2hex(random_bytes(8));";
-const LOOK: &str = "session_start();";
+const LOOK: &str = START;
+const START: &str = "session_start();";
 const READ: &str = "session_start(['read_and_close' => true]);";
 
 /// Stopped in this order.
@@ -189,11 +190,39 @@ fn a_page_without_a_session_costs_nothing() {
 }
 
 #[test]
-fn a_session_that_vanished_under_way_costs_one_more_and_is_written() {
+fn a_session_that_vanished_under_way_costs_no_more_and_stays_away() {
     let fixture = lenient();
     let code = format!("{SIDE} session_start(); side_in(0, 'DEL', '{}');", locking::key(SID));
-    fixture.assert_cost(SID, &code, 3, "EVALSHA GET EVALSHA EVALSHA");
-    assert!(locking::stored(&fixture.server, SID).is_some());
+    fixture.assert_cost(SID, &code, 2, "EVALSHA GET EVALSHA");
+    assert!(locking::stored(&fixture.server, SID).is_none());
+    for change in [CHANGE, CHANGE_MUCH] {
+        store(&fixture.server, SID, "n|i:1;");
+        fixture.site.visit(SID, change).ok();
+        fixture.proxy.reset();
+        let changed = fixture.site.visit(SID, &format!("{code} {}", &change[START.len()..]));
+        assert!(changed.warning().contains("its changes are lost"), "{}", changed.body);
+        assert_eq!(fixture.proxy.flights(), 2);
+        assert_eq!(fixture.server.keys(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_session_of_which_little_time_is_left_is_kept_at_no_cost() {
+    for fixture in [lenient(), strict()] {
+        let lives = |seconds: u32| {
+            let mut client = fixture.server.client();
+            redis::cmd("EXPIRE").arg(locking::key(SID)).arg(seconds).exec(&mut client).unwrap();
+        };
+        lives(5);
+        fixture.assert_cost(SID, &format!("{LOOK} session_abort();"), 2, "EVALSHA GET EVALSHA");
+        let left = |fixture: &Fixture| -> i64 {
+            redis::cmd("TTL").arg(locking::key(SID)).query(&mut fixture.server.client()).unwrap()
+        };
+        assert!(left(&fixture) > 1400);
+        lives(5);
+        fixture.assert_cost(SID, READ, 1, "EVALSHA GET");
+        assert!(left(&fixture) <= 5, "who only reads does not keep it");
+    }
 }
 
 #[test]

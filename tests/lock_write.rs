@@ -14,9 +14,11 @@ use redis_session::handler::Handler;
 use redis_session::link::{Confirmed, Link};
 use redis_session::lock::Token;
 use redis_session::queue::Progress;
-use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::scripts::{Kept, Scripts, Standing, Storing, Turn, Wanted};
 use redis_session::topology::{Access, Target};
-use support::locking::scene::{LEASE, SECOND, SID, Scene, handler, joining, received, target, ttl};
+use support::locking::scene::{
+    LEASE, SECOND, SID, Scene, handler, joining, received, storing, target, ttl,
+};
 use support::process::wait_until;
 use support::proxy::{Fault, RecordingProxy};
 
@@ -30,7 +32,7 @@ fn data(size: usize) -> Vec<u8> {
 
 /// What PHP's write does, without PHP.
 fn write(scene: &Scene, token: &Token, repeat: bool, data: &[u8]) -> Kept {
-    scene.run(|s, keys| s.write(keys, token, ttl(), false, repeat, data))
+    scene.run(|s, keys| s.write(keys, token, Storing { repeat, ..storing(false) }, data))
 }
 
 fn name(key: Vec<u8>) -> String {
@@ -104,7 +106,7 @@ fn a_lock_that_is_kept_can_be_written_with_again() {
     let scene = Scene::new();
     let token = scene.hold();
     for size in STAGED.into_iter().chain(SMALL).chain(STAGED) {
-        let kept = scene.run(|s, keys| s.write(keys, &token, ttl(), true, false, &data(size)));
+        let kept = scene.run(|s, keys| s.write(keys, &token, storing(true), &data(size)));
         assert_eq!(kept, Kept::Done);
         assert_eq!(scene.stored().unwrap(), data(size));
         assert_eq!(left_over(&scene), [""; 0]);
@@ -116,7 +118,7 @@ fn a_lock_that_is_kept_can_be_written_with_again() {
 fn a_lock_is_renewed_only_while_it_is_held() {
     let scene = Scene::new();
     let token = scene.hold();
-    let renew = || scene.run(|s, keys| s.renew(keys, &token, 2 * LEASE));
+    let renew = || scene.run(|s, keys| s.renew(keys, &token, Some(2 * LEASE), ttl()));
     let left = || -> i64 { ask(&scene, &[b"PTTL", &scene.keys().lock]) };
     assert!(left() <= 60_000);
     assert_eq!(renew(), Kept::Done);
@@ -124,6 +126,65 @@ fn a_lock_is_renewed_only_while_it_is_held() {
     scene.release(&token);
     assert_eq!(renew(), Kept::Lost);
     assert!(scene.server.keys().is_empty());
+}
+
+#[test]
+fn a_renewal_keeps_the_session_alive_where_little_is_left_of_its_time_and_makes_none() {
+    let scene = Scene::new();
+    let token = scene.hold();
+    let lives = || -> i64 { ask(&scene, &[b"TTL", &scene.keys().session]) };
+    let seconds = ttl().seconds();
+    let renew = |lease| scene.run(|s, keys| s.renew(keys, &token, lease, ttl()));
+    assert_eq!(renew(Some(LEASE)), Kept::Done);
+    assert_eq!(lives(), -2, "a session that was not there is not made");
+    scene.store("x|i:1;");
+    let _: () = ask(&scene, &[b"PERSIST", &scene.keys().session]);
+    assert_eq!((renew(None), lives()), (Kept::Done, -1), "one without an end gets none");
+    for (left, then) in [(seconds - 2, seconds - 2), (seconds / 2 - 1, seconds), (1, seconds)] {
+        let _: () = ask(&scene, &[b"EXPIRE", &scene.keys().session, left.to_string().as_bytes()]);
+        assert_eq!(renew(None), Kept::Done);
+        assert!((then - 1..=then).contains(&lives()), "{left} s were left, {} s are", lives());
+    }
+    expire(&scene);
+    let _: () = ask(&scene, &[b"EXPIRE", &scene.keys().session, b"5"]);
+    assert_eq!(renew(Some(LEASE)), Kept::Lost);
+    assert!(lives() <= 5, "the session is the next holder's");
+}
+
+#[test]
+fn a_session_that_is_gone_is_not_written_and_lets_go_of_its_lock_also_where_it_is_asked_twice() {
+    for size in SMALL.into_iter().chain(STAGED) {
+        let scene = Scene::new();
+        scene.store("x|i:1;");
+        let token = scene.hold();
+        let _: () = ask(&scene, &[b"DEL", &scene.keys().session]);
+        for repeat in [false, true] {
+            let storing = Storing { repeat, known: true, ..storing(false) };
+            let kept = scene.run(|s, keys| s.write(keys, &token, storing, &data(size)));
+            assert_eq!(kept, Kept::Gone, "{size} {repeat}");
+            assert!(scene.server.keys().is_empty(), "{:?}", scene.server.keys());
+        }
+        let token = scene.hold();
+        let touched = scene.run(|s, keys| s.touch(keys, &token, Some(ttl()), false));
+        assert_eq!(touched, Kept::Gone);
+        assert!(scene.server.keys().is_empty(), "{:?}", scene.server.keys());
+    }
+}
+
+#[test]
+fn a_write_that_was_done_and_not_answered_is_done_when_it_is_repeated() {
+    for size in SMALL.into_iter().chain(STAGED) {
+        let scene = Scene::new();
+        scene.store("x|i:1;");
+        let token = scene.hold();
+        for repeat in [false, true] {
+            let storing = Storing { repeat, known: true, ..storing(false) };
+            let kept = scene.run(|s, keys| s.write(keys, &token, storing, &data(size)));
+            assert_eq!(kept, Kept::Done, "{size} {repeat}");
+        }
+        assert_eq!(scene.stored().unwrap(), data(size));
+        assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
+    }
 }
 
 // ------------------------------------------------- on the way to the server
@@ -218,7 +279,7 @@ fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
         way.proxy.reset();
         let keys = scene.keys();
         let write = |link: &mut dyn Link| {
-            Scripts(link).write(&keys, &token, ttl(), false, false, &data(100_000))
+            Scripts(link).write(&keys, &token, storing(false), &data(100_000))
         };
         assert_eq!(way.run(&scene, write).unwrap(), kept);
         assert_eq!(way.names(), "SETEX EVALSHA EVAL");
@@ -264,14 +325,7 @@ fn staged_data_end_by_themselves_within_a_minute_and_are_not_the_session_until_t
     let token = scene.hold();
     let (keys, place) = (scene.keys(), scene.place());
     let broken = scene.target.run(&place, Access::Primary, Duration::ZERO, |link| {
-        Scripts(&mut Bent { link, breaks: true }).write(
-            &keys,
-            &token,
-            ttl(),
-            false,
-            false,
-            &data(5000),
-        )
+        Scripts(&mut Bent { link, breaks: true }).write(&keys, &token, storing(false), &data(5000))
     });
     assert!(matches!(broken, Err(Error::Exchange { .. })), "{broken:?}");
     let staged = keys.staged(token.random());
@@ -294,7 +348,7 @@ fn a_staged_write_is_confirmed_by_replicas_as_a_whole() {
     let kept = way.run(&scene, |link| {
         let mut link = Bent { link, breaks: false };
         let mut link = Confirmed { link: &mut link, replicas: 1, limit: None, confirmed: 7 };
-        let kept = Scripts(&mut link).write(&keys, &token, ttl(), false, false, &data(5000));
+        let kept = Scripts(&mut link).write(&keys, &token, storing(false), &data(5000));
         confirmed = link.confirmed;
         kept
     });
@@ -309,7 +363,7 @@ fn write_without_memory(scene: &Scene) -> Error {
     scene.store("x|i:1;");
     let token = scene.hold();
     let _: () = ask(scene, &[b"CONFIG", b"SET", b"maxmemory", b"1"]);
-    let refused = scene.attempt(|s, keys| s.write(keys, &token, ttl(), false, false, &data(5000)));
+    let refused = scene.attempt(|s, keys| s.write(keys, &token, storing(false), &data(5000)));
     assert_eq!(scene.stored().unwrap(), b"x|i:1;");
     assert_eq!(left_over(scene), [""; 0]);
     scene.release(&token);

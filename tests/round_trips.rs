@@ -3,7 +3,7 @@
 //! database to choose.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod support;
 
@@ -12,6 +12,7 @@ use support::servers::{Options, RedisServer};
 use support::site::{Site, php};
 
 const SID: &str = "round-trips-0123456789";
+const KEY: &str = "PHPREDIS_SESSION:round-trips-0123456789";
 const CHANGE: &str = "session_start(); $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 const LOOK: &str = "session_start();";
 
@@ -46,6 +47,24 @@ impl Fixture {
         (self.proxy.flights(), self.proxy.command_names())
     }
 
+    /// Asks the server itself, in the sessions' database.
+    fn ask(&self, command: &[&str]) -> i64 {
+        let mut client = self.server.client();
+        redis::cmd("SELECT").arg(3).exec(&mut client).unwrap();
+        let answer: redis::Value =
+            redis::cmd(command[0]).arg(&command[1..]).query(&mut client).unwrap();
+        match answer {
+            redis::Value::Int(number) => number,
+            _ => 0,
+        }
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let mut client = self.server.client();
+        redis::cmd("SELECT").arg(3).exec(&mut client).unwrap();
+        redis::cmd("KEYS").arg("*").query(&mut client).unwrap()
+    }
+
     #[track_caller]
     fn assert_cost(&self, sid: &str, code: &str, flights: usize, commands: &str) {
         let (found, names) = self.cost(sid, code);
@@ -57,7 +76,7 @@ impl Fixture {
     #[track_caller]
     fn assert_new_connection(&self) {
         let (flights, names) = self.cost(SID, CHANGE);
-        assert_eq!(names.join(" "), "HELLO SELECT GET SETEX");
+        assert_eq!(names.join(" "), "HELLO SELECT GET PTTL SET");
         assert_eq!((flights, self.proxy.connections()), (3, 1));
     }
 }
@@ -81,22 +100,22 @@ fn a_new_session_costs_two() {
 
 #[test]
 fn an_id_that_nobody_knows_costs_two_and_three_where_strict_mode_replaces_it() {
-    lenient().assert_cost("unknown", CHANGE, 2, "GET SETEX");
-    strict().assert_cost("unknown", CHANGE, 3, "GET GET SETEX");
+    lenient().assert_cost("unknown", CHANGE, 2, "GET PTTL SETEX");
+    strict().assert_cost("unknown", CHANGE, 3, "GET PTTL GET SETEX");
 }
 
 #[test]
 fn a_known_session_costs_two_with_strict_mode_and_without() {
     for fixture in [lenient(), strict()] {
-        fixture.assert_cost(SID, CHANGE, 2, "GET SETEX");
-        fixture.assert_cost(SID, LOOK, 2, "GET EXPIRE");
+        fixture.assert_cost(SID, CHANGE, 2, "GET PTTL SET");
+        fixture.assert_cost(SID, LOOK, 2, "GET PTTL EXPIRE");
     }
 }
 
 #[test]
 fn a_session_that_is_written_although_unchanged_costs_two() {
     let fixture = site(&[("session.lazy_write", "0")]);
-    fixture.assert_cost(SID, LOOK, 2, "GET SETEX");
+    fixture.assert_cost(SID, LOOK, 2, "GET PTTL SET");
 }
 
 #[test]
@@ -105,7 +124,7 @@ fn early_refresh_makes_an_unchanged_session_cost_one() {
     for strict in ["0", "1"] {
         let fixture = site(&[early, ("session.use_strict_mode", strict)]);
         fixture.assert_cost(SID, LOOK, 1, "GET EXPIRE");
-        fixture.assert_cost(SID, CHANGE, 2, "GET EXPIRE SETEX");
+        fixture.assert_cost(SID, CHANGE, 2, "GET EXPIRE SET");
     }
 }
 
@@ -113,7 +132,7 @@ fn early_refresh_makes_an_unchanged_session_cost_one() {
 fn reading_alone_costs_one() {
     for fixture in [lenient(), strict()] {
         fixture.assert_cost(SID, "session_start(['read_and_close' => true]);", 1, "GET");
-        fixture.assert_cost(SID, &format!("{CHANGE} session_abort();"), 1, "GET");
+        fixture.assert_cost(SID, &format!("{CHANGE} session_abort();"), 1, "GET PTTL");
     }
 }
 
@@ -121,14 +140,14 @@ fn reading_alone_costs_one() {
 fn a_reset_costs_one_more_read() {
     for fixture in [lenient(), strict()] {
         let code = format!("{CHANGE} session_reset(); $_SESSION['m'] = 1;");
-        fixture.assert_cost(SID, &code, 3, "GET GET SETEX");
+        fixture.assert_cost(SID, &code, 3, "GET PTTL GET PTTL SET");
     }
 }
 
 #[test]
 fn a_logout_costs_two() {
     for fixture in [lenient(), strict()] {
-        fixture.assert_cost(SID, "session_start(); session_destroy();", 2, "GET DEL");
+        fixture.assert_cost(SID, "session_start(); session_destroy();", 2, "GET PTTL DEL");
     }
 }
 
@@ -136,9 +155,9 @@ fn a_logout_costs_two() {
 fn a_new_id_for_a_session_costs_four_in_all() {
     for fixture in [lenient(), strict()] {
         let keep = format!("{CHANGE} session_regenerate_id(false);");
-        fixture.assert_cost(SID, &keep, 4, "GET SETEX GET SETEX");
+        fixture.assert_cost(SID, &keep, 4, "GET PTTL SET GET SETEX");
         let delete = format!("{CHANGE} session_regenerate_id(true);");
-        fixture.assert_cost(SID, &delete, 4, "GET DEL GET SETEX");
+        fixture.assert_cost(SID, &delete, 4, "GET PTTL DEL GET SETEX");
     }
 }
 
@@ -146,11 +165,11 @@ fn a_new_id_for_a_session_costs_four_in_all() {
 fn a_page_without_a_session_and_garbage_collection_cost_nothing() {
     let fixture = lenient();
     fixture.assert_cost(SID, "echo 'hello';", 0, "");
-    fixture.assert_cost(SID, &format!("{LOOK} session_gc();"), 2, "GET EXPIRE");
+    fixture.assert_cost(SID, &format!("{LOOK} session_gc();"), 2, "GET PTTL EXPIRE");
 }
 
 #[test]
-fn a_session_that_vanished_under_way_is_written_after_all() {
+fn a_session_that_vanished_under_way_costs_no_more_and_stays_away() {
     let fixture = lenient();
     let socket = fixture.server.socket();
     let vanish = format!(
@@ -159,7 +178,36 @@ fn a_session_that_vanished_under_way_is_written_after_all() {
          stream_get_contents($s);",
         socket.display()
     );
-    fixture.assert_cost(SID, &vanish, 3, "GET EXPIRE SETEX");
+    fixture.assert_cost(SID, &vanish, 2, "GET PTTL EXPIRE");
+    assert!(fixture.keys().is_empty());
+    fixture.assert_cost(SID, CHANGE, 2, "GET PTTL SETEX");
+    fixture.proxy.reset();
+    let changed = fixture.site.visit(SID, &format!("{vanish} $_SESSION['n'] = 2;"));
+    assert!(changed.warning().contains("its changes are lost"), "{}", changed.body);
+    assert_eq!(fixture.proxy.command_names().join(" "), "GET PTTL SET");
+    assert!(fixture.keys().is_empty());
+}
+
+#[test]
+fn a_session_of_which_little_time_is_left_costs_one_more_to_keep_it() {
+    for fixture in [lenient(), strict()] {
+        for (left, commands) in [(50, "GET PTTL SET"), (40, "GET PTTL EXPIRE SET")] {
+            fixture.ask(&["EXPIRE", KEY, &left.to_string()]);
+            let flights = commands.split(' ').count() - 1;
+            fixture.assert_cost(SID, CHANGE, flights, commands);
+        }
+        fixture.ask(&["EXPIRE", KEY, "5"]);
+        fixture.assert_cost(SID, "session_start(['read_and_close' => true]);", 1, "GET");
+        assert!(fixture.ask(&["TTL", KEY]) <= 5, "who only reads does not keep it");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_tell_times_to_live_is_asked_once() {
+    let fixture = lenient();
+    fixture.ask(&["ACL", "SETUSER", "default", "-pttl"]);
+    fixture.assert_cost(SID, CHANGE, 2, "GET PTTL SET");
+    fixture.assert_cost(SID, CHANGE, 2, "GET SET");
 }
 
 #[test]
@@ -186,6 +234,6 @@ fn database_zero_is_not_selected() {
     let proxy = RecordingProxy::start(server.addr());
     let site = Site::start(&php(&format!("tcp://{}", proxy.addr())));
     site.visit(SID, CHANGE).ok();
-    assert_eq!(proxy.command_names(), ["HELLO", "GET", "SETEX"]);
+    assert_eq!(proxy.command_names(), ["HELLO", "GET", "PTTL", "SETEX"]);
     assert_eq!(proxy.flights(), 3);
 }

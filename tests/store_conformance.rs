@@ -15,11 +15,11 @@ use redis_session::lock::Token;
 use redis_session::process::Process;
 use redis_session::queue::Outcome;
 use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
-use redis_session::store::Store;
+use redis_session::store::{Left, Store};
 use redis_session::topology::{Access, Place, Target};
 use support::certs::Certs;
 use support::cluster::{Cluster, ClusterOptions};
-use support::locking::scene::{LEASE, SECOND, joining, queue, received, ttl, wait_at};
+use support::locking::scene::{LEASE, SECOND, joining, queue, received, storing, ttl, wait_at};
 use support::sentinel::{Sentinel, SentinelOptions};
 use support::servers::{ClientCert, Options, RedisServer};
 
@@ -50,7 +50,7 @@ impl Session {
     }
 
     fn write(&self, token: &Token, keep: bool, data: &[u8]) -> Kept {
-        self.run(|link, keys| Scripts(link).write(keys, token, ttl(), keep, false, data))
+        self.run(|link, keys| Scripts(link).write(keys, token, storing(keep), data))
     }
 
     fn unlocked(&self) {
@@ -63,10 +63,19 @@ impl Session {
         assert!(self.run(|link, keys| Store(link).touch(&keys.session, ttl())));
         let read = self.run(|link, keys| Store(link).get_and_touch(&keys.session, ttl()));
         assert_eq!(read.map(|data| data.len()), Some(LARGE));
+        let look = || self.run(|link, keys| Store(link).get_and_look(&keys.session));
+        let replace =
+            |data: &[u8]| self.run(|link, keys| Store(link).replace(&keys.session, data, ttl()));
+        assert_eq!(replace(b"b|i:1;"), Kept::Done);
+        let (data, left) = look();
+        assert_eq!(data.as_deref(), Some(&b"b|i:1;"[..]));
+        assert!(matches!(left, Left::Time(left) if left > ttl().short()), "{left:?}");
         for _ in 0..2 {
             self.run(|link, keys| Store(link).delete(&keys.session));
             assert_eq!(self.get(), None);
         }
+        assert_eq!(replace(b"c|i:1;"), Kept::Gone);
+        assert_eq!(look(), (None, Left::Endless));
     }
 
     fn locked(&self) {
@@ -87,7 +96,8 @@ impl Session {
         let touch =
             |token| self.run(|link, keys| Scripts(link).touch(keys, token, Some(ttl()), true));
         assert_eq!((touch(&ours), touch(&other)), (Kept::Done, Kept::Lost));
-        let renew = |token| self.run(|link, keys| Scripts(link).renew(keys, token, LEASE));
+        let renew =
+            |token| self.run(|link, keys| Scripts(link).renew(keys, token, Some(LEASE), ttl()));
         assert_eq!((renew(&ours), renew(&other)), (Kept::Done, Kept::Lost));
         let peek = || self.run(|link, keys| Scripts(link).peek(keys, None, Wanted::Any, no, b""));
         assert!(is_ours(&peek()));

@@ -20,16 +20,16 @@ const SID: &str = "round-trips-0123456789";
 /// What a page costs, unlocked and locked: what it does, its round trips, and
 /// their commands without a lock.
 const COSTS: [(&str, &str, usize, &str); 10] = [
-    (SID, CHANGE, 2, "GET SETEX"),
+    (SID, CHANGE, 2, "GET PTTL SET"),
     ("", CHANGE, 2, "GET SETEX"),
-    (SID, LOOK, 2, "GET EXPIRE"),
+    (SID, LOOK, 2, "GET PTTL EXPIRE"),
     (SID, "session_start(['read_and_close' => true]);", 1, "GET"),
-    (SID, "session_start(); $_SESSION['n'] = 0; session_abort();", 1, "GET"),
-    (SID, "session_start(); session_regenerate_id(false);", 4, "GET SETEX GET SETEX"),
-    (SID, "session_start(); session_regenerate_id(true);", 4, "GET DEL GET SETEX"),
-    (SID, "session_start(); session_destroy();", 2, "GET DEL"),
-    (SID, KNOWN_UNDER_STRICT, 2, "GET EXPIRE"),
-    (SID, UNKNOWN_UNDER_STRICT, 3, "GET GET SETEX"),
+    (SID, "session_start(); $_SESSION['n'] = 0; session_abort();", 1, "GET PTTL"),
+    (SID, "session_start(); session_regenerate_id(false);", 4, "GET PTTL SET GET SETEX"),
+    (SID, "session_start(); session_regenerate_id(true);", 4, "GET PTTL DEL GET SETEX"),
+    (SID, "session_start(); session_destroy();", 2, "GET PTTL DEL"),
+    (SID, KNOWN_UNDER_STRICT, 2, "GET PTTL EXPIRE"),
+    (SID, UNKNOWN_UNDER_STRICT, 3, "GET PTTL GET SETEX"),
 ];
 const KNOWN_UNDER_STRICT: &str = "ini_set('session.use_strict_mode', 1); session_start();";
 const UNKNOWN_UNDER_STRICT: &str = "ini_set('session.use_strict_mode', 1);
@@ -171,7 +171,7 @@ fn replicas_confirm_the_lock_and_the_write_within_the_same_round_trips() {
     let proxy = RecordingProxy::start(server.addr());
     let php = php(&format!("tcp://{}", proxy.addr())).ini("redis_session.wait_replicas", "1");
     for (locked, expected) in [
-        (false, &["GET", "SETEX", "WAIT"][..]),
+        (false, &["GET", "PTTL", "SET", "WAIT"][..]),
         (true, &["EVALSHA", "GET", "WAIT", "EVALSHA", "WAIT"]),
     ] {
         let (name, value) = locking(locked);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redis::RedisResult;
 
 use super::Handler;
+use super::known::{Lock, Snapshot, Stage};
 use crate::error::Error;
 use crate::key::{Keys, Sid};
 use crate::lease::Held;
@@ -14,8 +15,8 @@ use crate::log::Stopwatch;
 use crate::process::Process;
 use crate::queue::{Outcome, Progress, Queue, Request};
 use crate::scripts::{Kept, Scripts, Wanted};
-use crate::settings::{LockPolicy, ReadOnly, Settings, Ttl};
-use crate::store::Store;
+use crate::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
+use crate::store::{Left, Store};
 use crate::topology::Access;
 
 impl Handler {
@@ -24,7 +25,7 @@ impl Handler {
         &mut self,
         sid: &Sid,
         wanted: Wanted,
-        refresh: Option<Ttl>,
+        refresh: Refresh,
     ) -> Result<Progress<Outcome>, Error> {
         let settings = self.settings.clone();
         let plain = match settings.read_only {
@@ -42,7 +43,7 @@ impl Handler {
                     self.warnings.push(format!(
                         "Failed to acquire session lock, session will be read only: {why}"
                     ));
-                    self.unlocked = true;
+                    self.sessions.entry(sid).lock = Lock::Barred;
                 }
                 outcome => return outcome,
             }
@@ -59,14 +60,17 @@ impl Handler {
         &mut self,
         sid: &Sid,
         wanted: Wanted,
-        refresh: Option<Ttl>,
+        refresh: Refresh,
         policy: &LockPolicy,
     ) -> Result<Progress<Outcome>, Error> {
         self.leave_parent();
         let read_only = self.settings.read_only;
+        if self.queue.as_ref().is_some_and(|(waiting, _)| waiting != sid) {
+            self.leave_queue();
+        }
         let mut queue = match self.queue.take() {
-            Some((waiting, queue)) if waiting == *sid => queue,
-            _ => {
+            Some((_, queue)) => queue,
+            None => {
                 // Asked again with the same token, the lock is ours again.
                 let token = match self.held_for(sid) {
                     Some(held) => held.token.clone(),
@@ -100,25 +104,25 @@ impl Handler {
         outcome
     }
 
-    pub(super) fn hold(&mut self, sid: &Sid, request: Request, policy: &LockPolicy) {
-        if self.held.as_ref().is_some_and(|held| held.sid != *sid) {
-            // A failure is told by the server's next one; this one lapses.
-            let _ = self.release();
-        }
+    fn hold(&mut self, sid: &Sid, request: Request, policy: &LockPolicy) {
         let Request { place, token, .. } = request;
-        let (lease, target) = (policy.lease, self.target.clone());
-        let server = target.name(&place);
-        let held = Arc::new(Held { sid: sid.clone(), place, token, lease, target, server });
-        if policy.renewed {
+        let (lease, target, ttl) = (policy.lease, self.target.clone(), self.settings.ttl);
+        let (server, renewed) = (target.name(&place), policy.renewed);
+        let held = Held { sid: sid.clone(), place, token, lease, renewed, ttl, target, server };
+        let held = Arc::new(held);
+        if held.needs_care() {
             let process = Process::current();
             process.leases.keep(&process, &held);
         }
-        self.held = Some(held);
+        self.sessions.entry(sid).lock = Lock::Held(held);
     }
 
     pub(super) fn held_for(&mut self, sid: &Sid) -> Option<Arc<Held>> {
         self.leave_parent();
-        self.held.clone().filter(|held| held.sid == *sid)
+        match self.sessions.get(sid).map(|entry| &entry.lock) {
+            Some(Lock::Held(held)) => Some(held.clone()),
+            Some(Lock::No | Lock::Barred) | None => None,
+        }
     }
 
     /// Takes the lock again that a failed primary took along, as its replica
@@ -126,18 +130,25 @@ impl Handler {
     /// it, only if nobody has it there, and only if the session is as it was
     /// when it was read: so no write comes between.
     pub(super) fn reclaim(&mut self, sid: &Sid) -> bool {
-        let (Some(held), Some(seen)) = (self.held_for(sid), self.seen.take()) else { return false };
-        if seen.sid != *sid || held.server == self.target.name(&held.place) {
+        let Some(held) = self.held_for(sid) else { return false };
+        let stage = &mut self.sessions.entry(sid).stage;
+        let Stage::Known { existed, snapshot } = stage else { return false };
+        let existed = *existed;
+        let Snapshot::Data(data) = std::mem::replace(snapshot, Snapshot::None) else {
+            return false;
+        };
+        if held.server == self.target.name(&held.place) {
             return false;
         }
+        let before = existed.then_some(data.as_slice());
         let kept = self.ask("reclaim", sid, no_data, |link, keys| {
-            Scripts(link).reclaim(keys, &held.token, held.lease, seen.data.as_deref())
+            Scripts(link).reclaim(keys, &held.token, held.lease, before)
         });
         matches!(kept, Ok(Kept::Done))
     }
 
-    pub(super) fn lost(&mut self) -> Error {
-        self.held = None;
+    pub(super) fn lost(&mut self, sid: &Sid) -> Error {
+        self.sessions.entry(sid).lock = Lock::Barred;
         self.warnings.push(
             "Session lock expired: it ended before this request did, or was removed; see \
              redis.session.lock_expire"
@@ -146,37 +157,81 @@ impl Handler {
         Error::LockLost
     }
 
-    pub(super) fn release(&mut self) -> Result<(), Error> {
+    /// Lets go of all locks; a server that does not answer is asked once.
+    pub(super) fn release_all(&mut self) -> Result<(), Error> {
         self.leave_parent();
-        let Some(held) = self.held.take().filter(|_| !self.unreachable) else { return Ok(()) };
-        self.ask("release", &held.sid, no_data, |link, keys| {
-            Scripts(link).release(keys, &held.token)
-        })
-        .map(|_| ()) // one that is not ours any more needs no release
-        .map_err(|error| Error::Release(Box::new(error)))
-    }
-
-    pub(super) fn leave_queue(&mut self) {
-        if let Some((_, mut queue)) = self.queue.take() {
-            queue.leave(&self.target);
+        let mut held = Vec::new();
+        for entry in self.sessions.iter_mut() {
+            if let Lock::Held(lock) = std::mem::take(&mut entry.lock)
+                && !entry.unreachable
+            {
+                held.push(lock);
+            }
+        }
+        let mut failure: Option<(Arc<Held>, Error)> = None;
+        for held in held {
+            if failure.as_ref().is_some_and(|(other, _)| other.server == held.server) {
+                continue;
+            }
+            let released = self.ask("release", &held.sid, no_data, |link, keys| {
+                Scripts(link).release(keys, &held.token)
+            });
+            // One that is not ours any more needs no release.
+            if let Err(error) = released {
+                failure.get_or_insert((held, error));
+            }
+        }
+        match failure {
+            Some((_, error)) => Err(Error::Release(Box::new(error))),
+            None => Ok(()),
         }
     }
 
-    pub(super) fn refresh(&self, ttl: Ttl) -> Option<Ttl> {
-        self.settings.early_refresh.then_some(ttl)
+    /// Stops waiting. Returns for which session that was.
+    pub(super) fn leave_queue(&mut self) -> Option<Sid> {
+        let (sid, mut queue) = self.queue.take()?;
+        queue.leave(&self.target);
+        Some(sid)
     }
 
-    pub(super) fn fetch(
-        &mut self,
-        sid: &Sid,
-        refresh: Option<Ttl>,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        // Starting the TTL again is a write.
-        let access = if refresh.is_none() { Access::Read } else { Access::Primary };
-        self.ask_with(access, "read", sid, size, |link, keys| match refresh {
-            Some(ttl) => Store(link).get_and_touch(&keys.session, ttl),
-            None => Store(link).get(&keys.session),
-        })
+    /// What a read does about the TTL. A request that will write wants the
+    /// session to be there at its end: one that is about to expire is kept.
+    pub(super) fn refresh(&self, ttl: Ttl) -> Refresh {
+        match self.settings.read_only {
+            _ if self.settings.early_refresh => Refresh::Always(ttl),
+            ReadOnly::No => Refresh::Below(ttl, ttl.short()),
+            ReadOnly::Wait | ReadOnly::NoWait => Refresh::Never,
+        }
+    }
+
+    pub(super) fn fetch(&mut self, sid: &Sid, refresh: Refresh) -> Result<Option<Vec<u8>>, Error> {
+        let (access, look) = match refresh {
+            // Starting the TTL again is a write.
+            Refresh::Always(_) => (Access::Primary, None),
+            Refresh::Below(ttl, short) if self.target.tells_ttls() => {
+                (Access::Read, Some((ttl, short)))
+            }
+            Refresh::Below(..) | Refresh::Never => (Access::Read, None),
+        };
+        let read = |link: &mut dyn Link, keys: &Keys| match (refresh, look) {
+            (Refresh::Always(ttl), _) => {
+                let data = Store(link).get_and_touch(&keys.session, ttl)?;
+                Ok((data, Left::Endless))
+            }
+            (_, Some(_)) => Store(link).get_and_look(&keys.session),
+            (_, None) => Ok((Store(link).get(&keys.session)?, Left::Endless)),
+        };
+        let (data, left) = self.ask_with(access, "read", sid, |(data, _)| size(data), read)?;
+        match (left, look) {
+            (Left::Time(left), Some((ttl, short))) if left < short => {
+                // It will be there for a while even if this fails.
+                let _ = self
+                    .ask("touch", sid, no_data, |link, keys| Store(link).touch(&keys.session, ttl));
+            }
+            (Left::Hidden, _) => self.target.hides_ttls(),
+            (Left::Time(_) | Left::Endless, _) => {}
+        }
+        Ok(data)
     }
 
     /// Runs one operation on the server that keeps `sid`, and tells the log
@@ -205,7 +260,9 @@ impl Handler {
         let patience = self.settings.failover;
         let answer = self.target.run(&place, access, patience, |link| exchange(link, &place.keys));
         stopwatch.tell(operation, || self.target.name(&place), answer.as_ref().map(bytes));
-        self.unreachable = answer.as_ref().is_err_and(Error::is_unreachable);
+        if let Some(entry) = self.sessions.get_mut(sid) {
+            entry.unreachable = answer.as_ref().is_err_and(Error::is_unreachable);
+        }
         answer
     }
 
@@ -217,7 +274,11 @@ impl Handler {
             return;
         }
         self.pid = pid;
-        std::mem::forget(self.held.take());
+        for entry in self.sessions.iter_mut() {
+            if let Lock::Held(_) = entry.lock {
+                std::mem::forget(std::mem::replace(&mut entry.lock, Lock::Barred));
+            }
+        }
         std::mem::forget(self.queue.take());
         // It was parsed before, so it parses now.
         if let Ok((target, _)) = Process::current().target(&self.save_path) {

@@ -1,4 +1,4 @@
--- ARGV: token, lease (ms), TTL to refresh (s, 0 = leave), wanted (any, known, unused), patience, most waiters
+-- ARGV: token, lease (ms), TTL to refresh (s, as refresh() takes it), wanted (any, known, unused), patience, most waiters
 -- Returns {1} with the lock taken; {0, lock's PTTL, lock's value} where it is busy;
 --         {2} where the session is not as wanted; {3, nil, lock's value} where too many wait.
 local token, lease, patience = ARGV[1], ARGV[2], ARGV[5]

@@ -1,4 +1,4 @@
--- ARGV: token, lease (ms), TTL to refresh (s, 0 = leave), wanted (any, known), the baton BLPOP gave,
+-- ARGV: token, lease (ms), TTL to refresh (s, as refresh() takes it), wanted (any, known), the baton BLPOP gave,
 --       claim window (ms)
 -- Returns {1} with the lock taken; {0, lock's PTTL, lock's value} where the baton is out of date;
 --         {2} where the session is not as wanted: the baton is passed on.

@@ -25,9 +25,19 @@ local function is_wanted(wanted)
   return wanted == 'any' or redis.call('EXISTS', session) == (wanted == 'known' and 1 or 0)
 end
 
--- Starts the session's TTL again, unless `ttl` (s) is 0.
-local function refresh(ttl)
-  if ttl ~= '0' then redis.call('EXPIRE', session, ttl) end
+-- Starts the session's TTL again: `how` is seconds, 0 for not at all, or
+-- 'seconds<ms' where it is to start only if less than that is left. That is a
+-- courtesy: where it is not permitted, the session lives as long as it would have.
+local function refresh(how)
+  local ttl, short = string.match(how, '^(%d+)<?(%d*)$')
+  if short ~= '' then
+    local left = redis.pcall('PTTL', session)
+    if type(left) == 'number' and left >= 0 and left < tonumber(short) then
+      redis.pcall('EXPIRE', session, ttl)
+    end
+  elseif ttl ~= '0' then
+    redis.call('EXPIRE', session, ttl)
+  end
 end
 
 -- Counts one more waiter, who may wait `patience` ms. `patience` is 'no' for

@@ -1,5 +1,5 @@
 -- Whether the session may be read without taking the lock: once that is free.
--- ARGV: TTL to refresh (s, 0 = leave), wanted (any, known), patience, most waiters, claim window (ms),
+-- ARGV: TTL to refresh (s, as refresh() takes it), wanted (any, known), patience, most waiters, claim window (ms),
 --       the baton BLPOP gave, or ''
 -- Returns as acquire does; no lock is taken.
 local patience, given = ARGV[3], ARGV[6]

@@ -204,7 +204,11 @@ unsafe extern "C" fn write(
     let ttl = ttl(maxlifetime);
     // SAFETY: all pointers are PHP's and live; afterwards nothing is owned.
     unsafe {
-        let done = with(mod_data, |handler| handler.write(bytes(sid), bytes(value), ttl));
+        let done = persist(
+            mod_data,
+            |handler| handler.write(bytes(sid), bytes(value), ttl),
+            Handler::interrupt_write,
+        );
         conclude(done.is_some())
     }
 }
@@ -218,8 +222,11 @@ unsafe extern "C" fn update_timestamp(
     let ttl = ttl(maxlifetime);
     // SAFETY: as for `write`.
     unsafe {
-        let done =
-            with(mod_data, |handler| handler.update_timestamp(bytes(sid), bytes(value), ttl));
+        let done = persist(
+            mod_data,
+            |handler| handler.update_timestamp(bytes(sid), bytes(value), ttl),
+            Handler::interrupt_write,
+        );
         conclude(done.is_some())
     }
 }
@@ -270,11 +277,10 @@ unsafe extern "C" fn create_sid(mod_data: ModData) -> *mut zend_string {
             }
             ext_php_rs_zend_string_release(sid);
         }
-        with(mod_data, |handler| {
-            handler.fail_read(Error::Collision);
-            Ok(())
-        });
         let sid = php_session_create_id(ptr::null_mut());
+        if !sid.is_null() {
+            with(mod_data, |handler| handler.fail_read(bytes(sid), Error::Collision));
+        }
         report();
         sid
     }

@@ -55,11 +55,13 @@ pub fn settings() -> Settings {
         }
     }
     let promised = on(c"redis_session.read_only") || request::is_read_and_close();
+    // Once session_set_save_handler() has been called, PHP says "user".
+    let proxied = string(c"session.save_handler") == Some(c"user");
     Settings {
         early_refresh: on(c"redis.session.early_refresh"),
         ttl: Ttl::from_maxlifetime(long(c"session.gc_maxlifetime")).0,
-        // Once session_set_save_handler() has been called, PHP says "user".
-        proxied: string(c"session.save_handler") == Some(c"user"),
+        proxied,
+        writes_unchanged: proxied || !on(c"session.lazy_write"),
         read_only: match promised {
             false => ReadOnly::No,
             true if on(c"redis_session.read_only_wait") => ReadOnly::Wait,

@@ -11,8 +11,8 @@ use redis_session::key::{Keys, Sid};
 use redis_session::lock::Token;
 use redis_session::process::Process;
 use redis_session::queue::{Outcome, Progress, Queue, Request};
-use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
-use redis_session::settings::{LockPolicy, ReadOnly, Settings, Ttl};
+use redis_session::scripts::{Kept, Scripts, Standing, Storing, Turn, Wanted};
+use redis_session::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use redis_session::topology::{Access, Place, Target};
 
 use super::store;
@@ -86,12 +86,18 @@ fn open(save_path: &str, policy: LockPolicy) -> Handler {
         early_refresh: false,
         ttl: ttl(),
         proxied: false,
+        writes_unchanged: false,
         read_only: ReadOnly::No,
         failover: Duration::ZERO,
         wait_replicas: 0,
         lock: Some(policy),
     };
     Handler::open(Serves::Anything, save_path, settings).unwrap()
+}
+
+/// How a new session is stored; `keep` says that the lock is kept.
+pub fn storing(keep: bool) -> Storing {
+    Storing { ttl: ttl(), keep, repeat: false, known: false }
 }
 
 /// One session, and requests for it step by step.
@@ -203,7 +209,7 @@ pub fn queue(place: Place, wanted: Wanted) -> Queue {
         token: Token::new("").unwrap(),
         wanted,
         read_only: ReadOnly::No,
-        refresh: None,
+        refresh: Refresh::Never,
         failover: Duration::ZERO,
         replicas: 0,
     })
