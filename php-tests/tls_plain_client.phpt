@@ -16,7 +16,7 @@ var_dump(session_start());
 var_dump(microtime(true) - $start < 4);
 ?>
 --EXPECTF--
-warning: session_start(): Redis connection not available: 127.0.0.1:%d: login failed: %s
+warning: session_start(): Redis connection not available: 127.0.0.1:%d: login failed: %s: the server wants TLS on this port: write tls:// or rediss:// (or give its port for plain text)
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)
 bool(true)

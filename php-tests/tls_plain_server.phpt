@@ -16,7 +16,7 @@ var_dump(session_start());
 var_dump(microtime(true) - $start < 4);
 ?>
 --EXPECTF--
-warning: session_start(): Redis connection not available: 127.0.0.1:%d: TLS handshake failed: %s
+warning: session_start(): Redis connection not available: 127.0.0.1:%d: TLS handshake failed: the server answers in plain text: there is no TLS on this port; write tcp:// or redis://, or give the port that has TLS
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)
 bool(true)

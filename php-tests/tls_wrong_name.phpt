@@ -16,7 +16,7 @@ ini_set('session.save_path', save_path('stream[peer_name]=example.com&stream[ver
 var_dump(session_start());
 ?>
 --EXPECTF--
-warning: session_start(): Redis connection not available: 127.0.0.1:%d: TLS handshake failed: invalid peer certificate: certificate not valid for name "example.com"%S
+warning: session_start(): Redis connection not available: 127.0.0.1:%d: TLS handshake failed: invalid peer certificate: it is not valid for example.com: it is for %s (NotValidForName); it is the certificate of CN=%s
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)
 bool(true)

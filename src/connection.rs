@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{RedisResult, Value};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -15,16 +15,22 @@ use crate::link::Link;
 use crate::login::{self, Role};
 use crate::lookup::Unresolved;
 use crate::resp::{Reader, garbage, pack};
-use crate::save_path::Host;
+use crate::save_path::{Host, Tls};
 use crate::socket::{Idle, Socket};
 use crate::tls;
 
 /// Most bytes that a connection keeps for packing its next command.
 const KEPT_BUFFER: usize = 2 << 20;
 
+/// A stream with TLS, and how it was asked for.
+struct Encrypted {
+    stream: StreamOwned<ClientConnection, Socket>,
+    options: Tls,
+}
+
 enum Stream {
     Plain(Socket),
-    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+    Tls(Box<Encrypted>),
 }
 
 /// A connection that has passed login and chosen its database.
@@ -47,10 +53,12 @@ impl Connection {
             .map_err(|e| fail(format!("{e} ({})", remedy(&e))))?;
         let stream = match tls {
             None => Stream::Plain(socket),
-            Some(config) => {
-                Stream::Tls(Box::new(tls::handshake(host, config, socket).map_err(fail)?))
-            }
+            Some(config) => Stream::Tls(Box::new(Encrypted {
+                stream: tls::handshake(host, config, socket).map_err(fail)?,
+                options: host.tls.clone().unwrap_or_default(),
+            })),
         };
+        let start = Instant::now();
         let mut connection = Self {
             stream,
             reader: Reader::default(),
@@ -58,7 +66,16 @@ impl Connection {
             packed: Vec::new(),
             open: true,
         };
-        login::log_in(&mut connection, host, role).map_err(fail)?;
+        login::log_in(&mut connection, host, role).map_err(|reason| {
+            // A server of TLS closes on plain text without a word.
+            let left = host.timeout.saturating_sub(start.elapsed());
+            let was_closed = matches!(connection.stream, Stream::Plain(_)) && !connection.open;
+            let hint = Some(left).filter(|left| was_closed && !left.is_zero());
+            fail(match hint.and_then(|left| tls::wants_tls(host, left)) {
+                Some(hint) => format!("{reason}: {hint}"),
+                None => reason,
+            })
+        })?;
         Ok(connection)
     }
 
@@ -76,7 +93,7 @@ impl Connection {
                 Ok(Idle::Quiet) => true,
                 Ok(Idle::Bytes(bytes)) => match &mut self.stream {
                     Stream::Plain(_) => false,
-                    Stream::Tls(tls) => tls::accept_records(&mut tls.conn, &bytes),
+                    Stream::Tls(tls) => tls::accept_records(&mut tls.stream.conn, &bytes),
                 },
                 Ok(Idle::Closed) | Err(_) => false,
             };
@@ -96,12 +113,12 @@ impl Connection {
         };
         match &mut self.stream {
             Stream::Plain(_) => Some(bytes),
-            Stream::Tls(tls) => match tls::has_data_after(&mut tls.conn, &bytes) {
+            Stream::Tls(tls) => match tls::has_data_after(&mut tls.stream.conn, &bytes) {
                 Ok(false) => None,
                 Ok(true) => {
                     let mut text = Vec::new();
                     // It ends with what has arrived, which is an error to it.
-                    let _ = tls.conn.reader().read_to_end(&mut text);
+                    let _ = tls.stream.conn.reader().read_to_end(&mut text);
                     Some(text)
                 }
                 Err(_) => Some(Vec::new()),
@@ -146,9 +163,9 @@ impl Connection {
         }
         let Stream::Tls(tls) = &mut self.stream else { return Ok(true) };
         // What has arrived may be records of TLS' own.
-        match tls.sock.idle()? {
+        match tls.stream.sock.idle()? {
             Idle::Quiet => Ok(false),
-            Idle::Bytes(bytes) => Ok(tls::has_data_after(&mut tls.conn, &bytes)?),
+            Idle::Bytes(bytes) => Ok(tls::has_data_after(&mut tls.stream.conn, &bytes)?),
             Idle::Closed => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         }
     }
@@ -156,7 +173,7 @@ impl Connection {
     fn socket(&mut self) -> &mut Socket {
         match &mut self.stream {
             Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => &mut tls.sock,
+            Stream::Tls(tls) => &mut tls.stream.sock,
         }
     }
 }
@@ -176,7 +193,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(buffer),
-            Self::Tls(tls) => tls.read(buffer),
+            Self::Tls(tls) => tls.stream.read(buffer).map_err(|e| tls::reworded(e, &tls.options)),
         }
     }
 }
@@ -185,14 +202,14 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write(bytes),
-            Self::Tls(tls) => tls.write(bytes),
+            Self::Tls(tls) => tls.stream.write(bytes).map_err(|e| tls::reworded(e, &tls.options)),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.flush(),
-            Self::Tls(tls) => tls.flush(),
+            Self::Tls(tls) => tls.stream.flush().map_err(|e| tls::reworded(e, &tls.options)),
         }
     }
 }

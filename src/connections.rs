@@ -4,8 +4,8 @@
 //! needs it, so that a refused port fails at once.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::{RedisError, RedisResult};
@@ -30,7 +30,7 @@ pub struct Endpoint {
     host: Host,
     role: Role,
     asking: bool,
-    tls: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
+    tls: Arc<tls::Context>,
     slots: r2d2::Pool<Slots>,
     /// How often all connections were given up. Those of earlier eras are not
     /// used again, wherever they are now.
@@ -81,7 +81,7 @@ impl Endpoint {
     /// # Errors
     /// See [`Trouble`].
     pub fn open(&self) -> Result<Connection, Trouble> {
-        Connection::open(&self.host, self.role, self.tls()?).map_err(Trouble::Connect)
+        Connection::open(&self.host, self.role, self.tls()?.as_ref()).map_err(Trouble::Connect)
     }
 
     /// Closes the connections that are not to outlive a request.
@@ -146,7 +146,7 @@ impl Endpoint {
             tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
         }
         slot.era = era;
-        let answer = exchange(slot.connect(&self.host, self.role, self.tls()?)?);
+        let answer = exchange(slot.connect(&self.host, self.role, self.tls()?.as_ref())?);
         slot.conclude(answer)
     }
 
@@ -188,16 +188,12 @@ impl Endpoint {
         }
     }
 
-    /// The TLS settings, read from their files once.
-    fn tls(&self) -> Result<Option<&Arc<ClientConfig>>, Trouble> {
+    /// The TLS settings for a new connection, as their files are now.
+    fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Trouble> {
         let Some(options) = &self.host.tls else { return Ok(None) };
-        match self.tls.get_or_init(|| tls::client_config(options).map(Arc::new)) {
-            Ok(config) => Ok(Some(config)),
-            Err(reason) => {
-                let host = self.host.address.to_string();
-                Err(Trouble::Connect(Error::Connect { host, reason: reason.clone() }))
-            }
-        }
+        self.tls.config(options).map(Some).map_err(|reason| {
+            Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
+        })
     }
 
     /// Closes the connections that nobody uses now.

@@ -33,7 +33,7 @@ pub use cluster::{Cluster, Failover};
 pub use mask::{masked, masked_in, with_entities};
 pub use sentinel::Sentinel;
 pub use standalone::Standalone;
-pub use tls::Tls;
+pub use tls::{Tls, TlsVersion};
 
 use address::{Form, Place};
 use piece::{Fault, Piece};
@@ -115,7 +115,7 @@ impl SavePath {
     /// Reads one of these:
     ///
     /// - A list of servers, separated by white space and commas. Each is
-    ///   `tcp://`, `tls://`, `ssl://`, `redis://`, `rediss://`, `valkey://` or
+    ///   `tcp://`, `tls://`, `ssl://`, `tlsv1.2://`, `tlsv1.3://`, `redis://`, `rediss://`, `valkey://` or
     ///   `valkeys://` with `[user:password@]host[:port][/database]`, or
     ///   `host[:port]`, or `unix:///path`, and then `?name=value&...`.
     /// - `redis-sentinel://[user:password@]host[:port],.../service[/database]`

@@ -1,55 +1,106 @@
 //! TLS as the save path's `stream[...]` options ask for it: verified by
 //! default, against the system's certificate authorities or the given ones.
+//!
+//! - `files`: reading files, again when they change
+//! - `verify`: which certificate of a server is accepted; `refusal`: why not
+//! - `certificate`, `der`: what a certificate says
+//! - `trouble`: the words for what fails; `probe`: what is spoken on a port
 
-use std::fmt;
+mod certificate;
+mod der;
+mod files;
+mod probe;
+mod refusal;
+mod trouble;
+mod verify;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme, StreamOwned,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::save_path::{Address, Host, Tls};
+use crate::save_path::{Address, Host, Tls, TlsVersion};
 use crate::socket::Socket;
+use certificate::Certificate;
+use verify::{Trust, Verifier};
+
+pub use files::{Context, Files};
+pub use trouble::reworded;
 
 /// Prepares what all connections to a host share.
 ///
 /// # Errors
 /// Words for the operator: which file cannot be read, or is not what it
 /// should be.
-pub fn client_config(tls: &Tls) -> Result<ClientConfig, String> {
+fn client_config(tls: &Tls, files: &mut Files) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
+    let versions = match tls.version {
+        None => &[&TLS12, &TLS13][..],
+        Some(TlsVersion::Tls12) => &[&TLS12],
+        Some(TlsVersion::Tls13) => &[&TLS13],
+    };
+    let verifier = Verifier {
+        algorithms: provider.signature_verification_algorithms,
+        trust: tls.verify_peer.then(|| trust(tls, files)).transpose()?,
+        verify_name: tls.verify_peer_name,
+    };
     let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?;
-    let verifier = Verifier::new(tls, provider)?;
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        .with_protocol_versions(versions)
+        .map_err(|e| e.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match &tls.local_cert {
         None => builder.with_no_client_auth(),
         Some(certificate) => {
-            let key = tls.local_pk.as_ref().unwrap_or(certificate);
-            let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| match tls.passphrase {
-                Some(_) => format!(
-                    "cannot read the private key {}: keys with a passphrase are not supported, \
-                     store it without one",
-                    key.display()
-                ),
-                None => format!("cannot read a private key from {}: {e}", key.display()),
-            })?;
-            builder
-                .with_client_auth_cert(certificates(certificate)?, key_der)
-                .map_err(|e| format!("cannot use the certificate {}: {e}", certificate.display()))?
+            let own = own_certificate(tls, certificate, files, &provider)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)))
         }
     };
     config.enable_sni = tls.sni;
     Ok(config)
+}
+
+/// The certificate that we show, and its key.
+fn own_certificate(
+    tls: &Tls,
+    certificate: &Path,
+    files: &mut Files,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, String> {
+    let chain = certificates(certificate, &files.read(certificate)?)?;
+    let path = tls.local_pk.as_deref().unwrap_or(certificate);
+    let unusable =
+        |reason: &str| format!("cannot read the private key {}: {reason}", path.display());
+    let text = files.read(path)?;
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|e| {
+        let encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
+        match encrypted || tls.passphrase.is_some() {
+            true => unusable("keys with a passphrase are not supported, store it without one"),
+            false => unusable(&format!("it holds no key that is complete ({e})")),
+        }
+    })?;
+    let key = provider.key_provider.load_private_key(key).map_err(|e| {
+        unusable(&format!("supported are RSA from 2048 bits, ECDSA P-256 and P-384, Ed25519 ({e})"))
+    })?;
+    let first = chain.first().and_then(|der| Certificate::read(der)).map(|read| read.key.to_vec());
+    if let (Some(ours), Some(theirs)) = (key.public_key(), first)
+        && ours != SubjectPublicKeyInfoDer::from(theirs)
+    {
+        return Err(format!(
+            "the key in {} is not that of the certificate in {} (stream[local_pk], \
+             stream[local_cert])",
+            path.display(),
+            certificate.display()
+        ));
+    }
+    Ok(CertifiedKey::new(chain, key))
 }
 
 /// Performs the handshake within the host's connect timeout.
@@ -61,9 +112,9 @@ pub fn handshake(
     config: &Arc<ClientConfig>,
     mut socket: Socket,
 ) -> Result<StreamOwned<ClientConnection, Socket>, String> {
-    let peer_name = host.tls.as_ref().and_then(|tls| tls.peer_name.clone());
-    let name = match (&host.address, peer_name) {
-        (_, Some(name)) => name,
+    let tls = host.tls.clone().unwrap_or_default();
+    let name = match (&host.address, &tls.peer_name) {
+        (_, Some(name)) => name.clone(),
         (Address::Tcp { host, .. }, None) => host.clone(),
         (Address::Unix(_), None) => "localhost".to_owned(),
     };
@@ -72,16 +123,34 @@ pub fn handshake(
     let mut connection = ClientConnection::new(config.clone(), server_name)
         .map_err(|e| format!("TLS cannot start: {e}"))?;
     socket.start(host.timeout);
+    let silence = probe::SILENCE.min(host.timeout / 4);
+    let is_plain = || probe::speaks_plainly(&host.address, silence);
+    let failed = |e: io::Error| {
+        let reason = match trouble::was_closed(&e) && is_plain() {
+            true => trouble::PLAIN_TEXT.to_owned(),
+            false => trouble::words(&e, &tls),
+        };
+        format!("TLS handshake failed: {reason}")
+    };
+    while connection.wants_write() {
+        connection.write_tls(&mut socket).map_err(failed)?;
+    }
+    if silence >= probe::LEAST_SILENCE
+        && !socket.is_readable_within(silence).map_err(failed)?
+        && is_plain()
+    {
+        return Err(format!("TLS handshake failed: {}", trouble::PLAIN_TEXT));
+    }
     while connection.is_handshaking() {
-        connection.complete_io(&mut socket).map_err(|e| {
-            let remedy = match e.to_string().contains("UnknownIssuer") {
-                true => " (no known authority has signed it: is stream[cafile] set?)",
-                false => "",
-            };
-            format!("TLS handshake failed: {e}{remedy}")
-        })?;
+        connection.complete_io(&mut socket).map_err(failed)?;
     }
     Ok(StreamOwned::new(connection, socket))
+}
+
+/// What to say of a server that ended a connection in plain text before it
+/// had answered; nothing if it does not speak TLS either.
+pub fn wants_tls(host: &Host, limit: Duration) -> Option<&'static str> {
+    probe::speaks_tls(&host.address, limit).then_some(trouble::WANTS_TLS)
 }
 
 /// Takes records that arrived between exchanges, such as session tickets.
@@ -107,172 +176,51 @@ pub fn has_data_after(connection: &mut ClientConnection, mut bytes: &[u8]) -> io
     Ok(data)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let unreadable = |e: &dyn fmt::Display| format!("cannot read {}: {e}", path.display());
-    let certificates = CertificateDer::pem_file_iter(path)
-        .map_err(|e| unreadable(&e))?
+/// The certificates in a file's text.
+fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_slice_iter(text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| unreadable(&e))?;
+        .map_err(|e| format!("cannot read {}: it is no complete PEM file ({e})", path.display()))?;
     match certificates.is_empty() {
-        true => Err(format!("{} holds no certificate", path.display())),
+        true => Err(format!("{} holds no certificate in PEM form", path.display())),
         false => Ok(certificates),
     }
 }
 
-/// The authorities that a server's certificate may come from.
-fn roots(tls: &Tls) -> Result<RootCertStore, String> {
-    let mut files = Vec::new();
-    files.extend(tls.cafile.clone());
-    if let Some(directory) = &tls.capath {
-        let entries = std::fs::read_dir(directory)
-            .map_err(|e| format!("cannot read {}: {e}", directory.display()))?;
-        files.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()));
-    }
+/// Whom a server's certificate may come from.
+fn trust(tls: &Tls, files: &mut Files) -> Result<Trust, String> {
     let mut roots = RootCertStore::empty();
-    if tls.cafile.is_none() && tls.capath.is_none() {
+    let mut pinned = Vec::new();
+    let mut sources = Vec::new();
+    if let Some(file) = &tls.cafile {
+        pinned = certificates(file, &files.read(file)?)?;
+        roots.add_parsable_certificates(pinned.iter().cloned());
+        sources.push(file.display().to_string());
+    }
+    if let Some(directory) = &tls.capath {
+        for file in files.list(directory)? {
+            // There may be other things as well.
+            let found = files.read(&file).and_then(|text| certificates(&file, &text));
+            roots.add_parsable_certificates(found.unwrap_or_default());
+        }
+        sources.push(directory.display().to_string());
+    }
+    if sources.is_empty() {
+        let known = openssl_probe::probe();
+        known.cert_file.iter().chain(&known.cert_dir).for_each(|path| files.watch(path));
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    for file in files {
-        match certificates(&file) {
-            Ok(found) => {
-                roots.add_parsable_certificates(found);
-            }
-            // A directory of authorities may hold other things as well.
-            Err(_) if Some(&file) != tls.cafile.as_ref() => {}
-            Err(reason) => return Err(reason),
-        }
-    }
-    Ok(roots)
-}
-
-/// Checks a server's certificate as far as the options ask for it. The
-/// handshake itself, that the server owns the certificate, is always checked.
-#[derive(Debug)]
-struct Verifier {
-    provider: Arc<CryptoProvider>,
-    /// None where `verify_peer` is off.
-    chain: Option<Arc<WebPkiServerVerifier>>,
-    verify_name: bool,
-    allow_self_signed: bool,
-    /// The certificates of `cafile`: a server that shows one of them is
-    /// trusted, also where that is not fit to be an authority.
-    pinned: Vec<CertificateDer<'static>>,
-}
-
-impl Verifier {
-    fn new(tls: &Tls, provider: Arc<CryptoProvider>) -> Result<Self, String> {
-        let chain = match tls.verify_peer {
-            false => None,
-            true => {
-                let mut roots = roots(tls)?;
-                if roots.is_empty() && tls.allow_self_signed {
-                    // The builder wants one; nothing is signed by this one.
-                    roots.roots.push(no_authority());
-                }
-                let builder =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-                Some(builder.build().map_err(|_| {
-                    "no certificate authority is known: install ca-certificates or set \
+    if roots.is_empty() && pinned.is_empty() && !tls.allow_self_signed {
+        return Err(match &tls.capath {
+            Some(directory) => format!("{} holds no certificate in PEM form", directory.display()),
+            None => "no certificate authority is known: install ca-certificates or set \
                      stream[cafile]"
-                        .to_owned()
-                })?)
-            }
-        };
-        let pinned = match (&chain, &tls.cafile) {
-            (Some(_), Some(file)) => certificates(file)?,
-            _ => Vec::new(),
-        };
-        Ok(Self {
-            provider,
-            chain,
-            pinned,
-            verify_name: tls.verify_peer_name,
-            allow_self_signed: tls.allow_self_signed,
-        })
+                .to_owned(),
+        });
     }
-
-    /// Whether the options accept a certificate that the check refused.
-    fn is_accepted(
-        &self,
-        refusal: &rustls::Error,
-        certificate: &CertificateDer<'_>,
-        name: &ServerName<'_>,
-    ) -> bool {
-        use CertificateError as Bad;
-        let rustls::Error::InvalidCertificate(reason) = refusal else { return false };
-        let Ok(parsed) = webpki::EndEntityCert::try_from(certificate) else { return false };
-        match reason {
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => !self.verify_name,
-            // Nobody known has signed it, or it is an authority itself.
-            Bad::UnknownIssuer | Bad::Other(_) => {
-                let self_signed = parsed.issuer() == parsed.subject();
-                let trusted = self.pinned.iter().any(|known| known == certificate)
-                    || (self.allow_self_signed && self_signed);
-                let named = parsed.verify_is_valid_for_subject_name(name).is_ok();
-                trusted && (named || !self.verify_name)
-            }
-            _ => false,
-        }
-    }
-}
-
-fn no_authority() -> rustls::pki_types::TrustAnchor<'static> {
-    rustls::pki_types::TrustAnchor {
-        subject: Vec::new().into(),
-        subject_public_key_info: Vec::new().into(),
-        name_constraints: None,
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(chain) = &self.chain else {
-            // Whoever signed it, it must be for this name, unless that is off too.
-            if self.verify_name {
-                let parsed = webpki::EndEntityCert::try_from(certificate)
-                    .map_err(|_| CertificateError::BadEncoding)?;
-                parsed
-                    .verify_is_valid_for_subject_name(name)
-                    .map_err(|_| CertificateError::NotValidForName)?;
-            }
-            return Ok(ServerCertVerified::assertion());
-        };
-        match chain.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            Err(error) if self.is_accepted(&error, certificate, name) => {
-                Ok(ServerCertVerified::assertion())
-            }
-            verdict => verdict,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    let authorities = match sources.is_empty() {
+        true => "the authorities of this system".to_owned(),
+        false => format!("the authorities of {}", sources.join(" and ")),
+    };
+    Ok(Trust { roots, pinned, allow_self_signed: tls.allow_self_signed, authorities })
 }

@@ -10,10 +10,12 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use support::certs::Certs;
+use support::scripted::ScriptedServer;
 use support::servers::{ClientCert, Options, RedisServer};
-use support::site::{php, warnings};
+use support::site::{Site, php, warnings};
 use tempfile::TempDir;
 
 const STORE: &str = "session_id('tls'); session_start(); $_SESSION['n'] = 7;
@@ -164,7 +166,7 @@ fn a_client_certificate_is_shown_where_the_server_wants_one() {
     assert_works(&save_path(&server, "127.0.0.1", &[ca, ("local_cert", text(&file))]));
 
     let none = refusal(&save_path(&server, "127.0.0.1", &[ca]));
-    assert!(none.to_lowercase().contains("certificate"), "{none}");
+    assert!(none.contains("it wants a certificate of ours: set stream[local_cert]="), "{none}");
 }
 
 #[test]
@@ -185,12 +187,105 @@ fn a_file_that_is_not_there_or_holds_something_else_is_named() {
 #[test]
 fn plain_text_and_tls_do_not_understand_each_other_but_say_so() {
     let server = server(ClientCert::Optional);
-    let to_plain_port = format!("tls://{}?auth=secret&timeout=1", server.addr());
-    let refused = refusal(&to_plain_port);
+    let start = Instant::now();
+    let refused = refusal(&format!("tls://{}?auth=secret", server.addr()));
     assert!(refused.contains("TLS handshake failed"), "{refused}");
-    let to_tls_port = format!("tcp://127.0.0.1:{}?auth=secret&timeout=1", server.tls_port());
-    let refused = refusal(&to_tls_port);
+    assert!(refused.contains("no TLS on this port; write tcp:// or redis://"), "{refused}");
+    let refused = refusal(&format!("tcp://127.0.0.1:{}?auth=secret", server.tls_port()));
     assert!(refused.contains("login failed"), "{refused}");
+    assert!(refused.contains("wants TLS on this port: write tls:// or rediss://"), "{refused}");
+    // The silence of a plain server is not waited for until the timeout.
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_server_that_speaks_neither_is_not_said_to_speak_the_other() {
+    let server = ScriptedServer::http();
+    let refused = refusal(&format!("tls://{}?timeout=1", server.addr()));
+    assert!(!refused.contains("redis://"), "{refused}");
+    let refused = refusal(&format!("tcp://{}?timeout=1", server.addr()));
+    assert!(!refused.contains("tls://"), "{refused}");
+}
+
+#[test]
+fn a_scheme_may_ask_for_one_version_of_tls() {
+    let old = RedisServer::start(Options {
+        tls: Some(ClientCert::Optional),
+        requirepass: Some("secret".into()),
+        config: vec!["tls-protocols TLSv1.2".into()],
+        ..Options::default()
+    });
+    let new = server(ClientCert::Optional);
+    let path = |server: &RedisServer, scheme: &str| {
+        let ca = text(&server.certs().ca);
+        save_path(server, "127.0.0.1", &[("cafile", ca)]).replace("tls:", scheme)
+    };
+    assert_works(&path(&old, "tls:"));
+    assert_works(&path(&old, "tlsv1.2:"));
+    assert_works(&path(&new, "tlsv1.2:"));
+    assert_works(&path(&new, "TLSv1.3:"));
+    let refused = refusal(&path(&old, "tlsv1.3:"));
+    assert!(refused.contains("version") && refused.contains("TLS 1.3 only"), "{refused}");
+    let refused = refusal(&path(&new, "tlsv1.1:"));
+    assert!(refused.contains("tlsv1.1://") && refused.contains("write tls://"), "{refused}");
+}
+
+#[test]
+fn files_are_read_again_when_they_change() {
+    let mut server = server(ClientCert::Required);
+    let dir = TempDir::new().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    let put = |from: &Path, to: &str| {
+        // As those who rotate certificates do it: never half a file.
+        fs::copy(from, file("new")).unwrap();
+        fs::rename(file("new"), file(to)).unwrap();
+    };
+    let certs = server.certs().clone();
+    put(&certs.ca, "ca.pem");
+    put(&certs.client, "client.pem");
+    put(&certs.client_key, "client.key");
+    let path = save_path(
+        &server,
+        "127.0.0.1",
+        &[
+            ("cafile", text(&file("ca.pem"))),
+            ("local_cert", text(&file("client.pem"))),
+            ("local_pk", text(&file("client.key"))),
+        ],
+    );
+    let site = Site::start(&php(&path));
+    let visit = |server: &mut RedisServer| {
+        server.restart(); // or the connection that is there would be used
+        site.visit("tls", "echo (int) session_start();")
+    };
+    assert_eq!(visit(&mut server).ok(), "1");
+
+    let elsewhere = TempDir::new().unwrap();
+    let others = Certs::create(elsewhere.path());
+    put(&others.ca, "ca.pem");
+    assert!(
+        visit(&mut server).warning().contains("hold an issuer of that name, but with another key")
+    );
+    put(&certs.server_key, "ca.pem");
+    let broken = visit(&mut server);
+    assert!(broken.warning().contains(text(&file("ca.pem"))), "{broken:?}");
+    fs::remove_file(file("ca.pem")).unwrap();
+    let missing = visit(&mut server);
+    assert!(missing.warning().contains(text(&file("ca.pem"))), "{missing:?}");
+    // A link, which is how Kubernetes changes its secrets.
+    std::os::unix::fs::symlink(&certs.ca, file("ca.pem")).unwrap();
+    assert_eq!(visit(&mut server).ok(), "1");
+
+    put(&others.client_key, "client.key");
+    let unfit = visit(&mut server);
+    let names_both = ["client.key", "client.pem"].iter().all(|name| unfit.warning().contains(name));
+    assert!(names_both && unfit.warning().contains("is not that of the certificate"), "{unfit:?}");
+    put(&others.client, "client.pem");
+    let refused = visit(&mut server);
+    assert!(refused.warning().contains("our certificate in"), "{refused:?}");
+    put(&certs.client, "client.pem");
+    fs::write(file("client.key"), fs::read(&certs.client_key).unwrap()).unwrap();
+    assert_eq!(visit(&mut server).ok(), "1");
 }
 
 #[test]

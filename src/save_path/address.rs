@@ -12,6 +12,7 @@ use url::Host as UrlHost;
 use super::auth::Auth;
 use super::piece::{Fault, Piece};
 use super::query;
+use super::tls::{Tls, TlsVersion};
 
 /// What a scheme announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,28 +47,52 @@ impl Form {
     }
 }
 
-/// What may stand before `://`, in any case, and whether it means TLS.
-const SCHEMES: [(&str, Form, bool); 16] = [
-    ("tcp", Form::Tcp, false),
-    ("tls", Form::Tcp, true),
-    ("ssl", Form::Tcp, true),
-    ("unix", Form::Unix, false),
-    ("redis", Form::Url, false),
-    ("rediss", Form::Url, true),
-    ("valkey", Form::Url, false),
-    ("valkeys", Form::Url, true),
-    ("redis-sentinel", Form::Sentinel, false),
-    ("rediss-sentinel", Form::Sentinel, true),
-    ("valkey-sentinel", Form::Sentinel, false),
-    ("valkeys-sentinel", Form::Sentinel, true),
-    ("redis-cluster", Form::Cluster, false),
-    ("rediss-cluster", Form::Cluster, true),
-    ("valkey-cluster", Form::Cluster, false),
-    ("valkeys-cluster", Form::Cluster, true),
+/// How to speak to a server, as far as a scheme says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Security {
+    /// In plain text.
+    Plain,
+    /// With TLS.
+    Tls,
+    /// With this version of it only.
+    Version(TlsVersion),
+}
+
+impl Security {
+    /// The TLS options that nothing has been said about yet.
+    pub fn options(self) -> Option<Tls> {
+        match self {
+            Self::Plain => None,
+            Self::Tls => Some(Tls::default()),
+            Self::Version(version) => Some(Tls { version: Some(version), ..Tls::default() }),
+        }
+    }
+}
+
+/// What may stand before `://`, in any case.
+const SCHEMES: [(&str, Form, Security); 18] = [
+    ("tcp", Form::Tcp, Security::Plain),
+    ("tls", Form::Tcp, Security::Tls),
+    ("ssl", Form::Tcp, Security::Tls),
+    ("tlsv1.2", Form::Tcp, Security::Version(TlsVersion::Tls12)),
+    ("tlsv1.3", Form::Tcp, Security::Version(TlsVersion::Tls13)),
+    ("unix", Form::Unix, Security::Plain),
+    ("redis", Form::Url, Security::Plain),
+    ("rediss", Form::Url, Security::Tls),
+    ("valkey", Form::Url, Security::Plain),
+    ("valkeys", Form::Url, Security::Tls),
+    ("redis-sentinel", Form::Sentinel, Security::Plain),
+    ("rediss-sentinel", Form::Sentinel, Security::Tls),
+    ("valkey-sentinel", Form::Sentinel, Security::Plain),
+    ("valkeys-sentinel", Form::Sentinel, Security::Tls),
+    ("redis-cluster", Form::Cluster, Security::Plain),
+    ("rediss-cluster", Form::Cluster, Security::Tls),
+    ("valkey-cluster", Form::Cluster, Security::Plain),
+    ("valkeys-cluster", Form::Cluster, Security::Tls),
 ];
 
-/// What `scheme` announces, and whether it means TLS.
-pub(super) fn announced(scheme: Piece<'_>) -> Option<(Form, bool)> {
+/// What `scheme` announces.
+pub(super) fn announced(scheme: Piece<'_>) -> Option<(Form, Security)> {
     let mut schemes = SCHEMES.iter();
     let (_, form, tls) = schemes.find(|(name, ..)| scheme.text().eq_ignore_ascii_case(name))?;
     Some((*form, *tls))
@@ -101,7 +126,7 @@ impl fmt::Display for Address {
 /// One part of the list, or a text that stands alone, without its parameters.
 pub(super) struct Place<'a> {
     pub form: Form,
-    pub tls: bool,
+    pub security: Security,
     pub auth: Option<Auth>,
     pub site: Site<'a>,
 }
@@ -126,19 +151,31 @@ pub(super) fn place(part: Piece<'_>) -> Result<Place<'_>, Fault> {
     let Some(scheme) = scheme else {
         return bare(body);
     };
-    let Some((form, tls)) = announced(scheme) else {
-        return Err(part.fault(format!(
-            "the scheme {}:// is not one of {}",
-            scheme.shown(),
-            SCHEMES.map(|(name, ..)| name).join(", ")
-        )));
+    let Some((form, security)) = announced(scheme) else {
+        return Err(part.fault(unknown(scheme)));
     };
     if form == Form::Unix {
         return unix(body);
     }
     let (user_info, site) = locate(body, form)?;
     let auth = user_info.map(user_info_auth).transpose()?.flatten();
-    Ok(Place { form, tls, auth, site })
+    Ok(Place { form, security, auth, site })
+}
+
+/// Why a scheme is refused.
+fn unknown(scheme: Piece<'_>) -> String {
+    let is_old = |name: &&&str| scheme.text().eq_ignore_ascii_case(name);
+    match ["sslv2", "sslv3", "tlsv1.0", "tlsv1.1"].iter().find(is_old) {
+        Some(name) => format!(
+            "{name}:// asks for a version that is not secure any more: write tls:// for TLS 1.2 \
+             or 1.3"
+        ),
+        None => format!(
+            "the scheme {}:// is not one of {}",
+            scheme.shown(),
+            SCHEMES.map(|(name, ..)| name).join(", ")
+        ),
+    }
 }
 
 /// Reads `host[:port][?query]` or `/path[?query]`.
@@ -152,7 +189,12 @@ fn bare(body: Piece<'_>) -> Result<Place<'_>, Fault> {
     if body.text().starts_with('/') {
         return unix(body);
     }
-    Ok(Place { form: Form::Tcp, tls: false, auth: None, site: site(body, Form::Tcp)? })
+    Ok(Place {
+        form: Form::Tcp,
+        security: Security::Plain,
+        auth: None,
+        site: site(body, Form::Tcp)?,
+    })
 }
 
 /// The scheme, and what follows its `://` (of `unix:`, what follows the colon).
@@ -176,7 +218,7 @@ fn unix(body: Piece<'_>) -> Result<Place<'_>, Fault> {
     }
     let address = Address::Unix(PathBuf::from(path.text()));
     let site = Site { address, others: Vec::new(), service: String::new(), database: None, query };
-    Ok(Place { form: Form::Unix, tls: false, auth: None, site })
+    Ok(Place { form: Form::Unix, security: Security::Plain, auth: None, site })
 }
 
 fn split_query(body: Piece<'_>) -> (Piece<'_>, Option<Piece<'_>>) {

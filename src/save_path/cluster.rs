@@ -3,7 +3,7 @@
 
 use std::{iter, mem};
 
-use super::address::{self, Form, Place, Site};
+use super::address::{self, Form, Place, Security, Site};
 use super::options::{self, Given, NO_WEIGHT};
 use super::piece::{Fault, Piece, is_separator};
 use super::query::{self, Kind};
@@ -52,17 +52,24 @@ pub(super) fn read_query(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<
     text.refuse_variable()?;
     let mut seeds = Vec::new();
     let mut unusable = None;
-    let mut encrypted = false;
+    let mut security = Security::Plain;
     let mut plain = None;
     for parameter in query::parameters(text) {
         let piece = parameter.piece;
         match parameter.decoded_name()? {
-            (name, Some(_)) if name == "stream" => encrypted = true,
+            (name, Some(_)) if name == "stream" && security == Security::Plain => {
+                security = Security::Tls;
+            }
             (name, Some(_)) if name == "seed" => match seed(parameter.value) {
-                Ok((tls, address)) => {
+                Ok((said, address)) => {
                     seeds.push(address);
-                    encrypted |= tls == Some(true);
-                    plain = plain.or((tls == Some(false)).then_some(piece));
+                    match said {
+                        None => {}
+                        Some(Security::Plain) => plain = plain.or(Some(piece)),
+                        // What names a version says more than what does not.
+                        Some(Security::Tls) if security != Security::Plain => {}
+                        Some(said) => security = said,
+                    }
                 }
                 Err(Fault { reason, .. }) => {
                     warnings.push(format!(
@@ -82,7 +89,7 @@ pub(super) fn read_query(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<
             None => text.fault(format!("{NO_SEEDS}: a cluster needs seed[]=host:port")),
         });
     };
-    if let Some(plain) = plain.filter(|_| encrypted) {
+    if let Some(plain) = plain.filter(|_| security != Security::Plain) {
         return Err(plain.fault("tcp:// is plain text, and other parameters ask for TLS"));
     }
     let site = Site {
@@ -92,7 +99,7 @@ pub(super) fn read_query(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<
         database: None,
         query: Some(text),
     };
-    let place = Place { form: Form::Cluster, tls: encrypted, auth: None, site };
+    let place = Place { form: Form::Cluster, security, auth: None, site };
     cluster(place, text, warnings, |given| given.name == "seed" && given.key.is_some())
 }
 
@@ -115,12 +122,12 @@ pub(super) fn is_query(text: Piece<'_>) -> bool {
 ///
 /// # Errors
 /// Why it cannot be used. The offset means nothing: the value is decoded.
-pub(super) fn seed(value: Piece<'_>) -> Result<(Option<bool>, Address), Fault> {
+pub(super) fn seed(value: Piece<'_>) -> Result<(Option<Security>, Address), Fault> {
     let value = value.decoded(true)?;
     let (scheme, site) = address::split_scheme(Piece::of(&value));
-    let tls = match scheme.map(address::announced) {
+    let security = match scheme.map(address::announced) {
         None => None,
-        Some(Some((Form::Tcp, tls))) => Some(tls),
+        Some(Some((Form::Tcp, security))) => Some(security),
         Some(_) => {
             return Err(site.fault("before its host only tcp://, tls:// or ssl:// may stand"));
         }
@@ -132,7 +139,7 @@ pub(super) fn seed(value: Piece<'_>) -> Result<(Option<bool>, Address), Fault> {
         is_ipv6.then(|| format!("[{host}]:{port}"))
     });
     let site = bracketed.as_deref().map_or(site, Piece::of);
-    Ok((tls, address::tcp(site, Form::Cluster.default_port())?))
+    Ok((security, address::tcp(site, Form::Cluster.default_port())?))
 }
 
 /// Reads the parameters. `is_done` says which of them have been read before.

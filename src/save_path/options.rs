@@ -7,7 +7,7 @@ use super::address::{Form, Place};
 use super::auth::AuthParameters;
 use super::piece::{Fault, Piece};
 use super::query::{self, Parameter};
-use super::tls::{Tls, switch};
+use super::tls::switch;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -38,7 +38,7 @@ pub(super) fn host(
 ) -> Result<Host, Fault> {
     let mut host = Host {
         address: place.site.address,
-        tls: place.tls.then(Tls::default),
+        tls: place.security.options(),
         weight: 1,
         timeout: DEFAULT_TIMEOUT,
         read_timeout: DEFAULT_TIMEOUT,

@@ -2,14 +2,36 @@
 //!
 //! Only reads them. Files are opened, and keys decrypted, by who connects.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::auth::Secret;
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2
+    Tls12,
+    /// 1.3
+    Tls13,
+}
+
+/// As in `TLS 1.2`.
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
+    }
+}
 
 /// How to encrypt a connection. Defaults to PHP's defaults: everything about
 /// the server's certificate is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
+    /// The only version to speak. Defaults to `None`: 1.3, or else 1.2.
+    pub version: Option<TlsVersion>,
     /// Whether the certificate must come from a trusted authority. Defaults
     /// to true.
     pub verify_peer: bool,
@@ -38,6 +60,7 @@ pub struct Tls {
 impl Default for Tls {
     fn default() -> Self {
         Self {
+            version: None,
             verify_peer: true,
             verify_peer_name: true,
             peer_name: None,
@@ -64,15 +87,34 @@ impl Tls {
             "verify_peer_name" => self.verify_peer_name = switch(&value)?,
             "peer_name" => self.peer_name = text(value),
             "allow_self_signed" => self.allow_self_signed = switch(&value)?,
-            "cafile" => self.cafile = text(value).map(PathBuf::from),
-            "capath" => self.capath = text(value).map(PathBuf::from),
-            "local_cert" => self.local_cert = text(value).map(PathBuf::from),
-            "local_pk" => self.local_pk = text(value).map(PathBuf::from),
+            "cafile" => self.cafile = path(value)?,
+            "capath" => self.capath = path(value)?,
+            "local_cert" => self.local_cert = path(value)?,
+            "local_pk" => self.local_pk = path(value)?,
             "passphrase" => self.passphrase = text(value).map(Secret::new),
             "SNI_enabled" => self.sni = switch(&value)?,
             _ => return Err("is not a stream option that this extension can honour"),
         }
         Ok(())
+    }
+}
+
+/// Reads the name of a file, as it is or as PHP's `file://` URL. Other wrappers
+/// of PHP's are not open to us.
+fn path(value: String) -> Result<Option<PathBuf>, &'static str> {
+    let is_url = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file://"));
+    let path = match value.get(7..).filter(|_| is_url) {
+        Some(path) => path
+            .strip_prefix("localhost/")
+            .map(|path| format!("/{path}"))
+            .unwrap_or(path.to_owned()),
+        None if value.contains("://") => return Err("must be a path, or file:///path"),
+        None => value,
+    };
+    match path.is_empty() {
+        true => Ok(None),
+        false if is_url && !path.starts_with('/') => Err("must be a path, or file:///path"),
+        false => Ok(Some(PathBuf::from(path))),
     }
 }
 

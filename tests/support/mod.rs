@@ -1,7 +1,7 @@
 //! What the integration tests share: real servers, a recording proxy, real PHP.
 //!
 //! - `process`: child processes that never outlive their owner; waiting for conditions
-//! - `servers`: a real `redis-server` per test; `certs`: its TLS certificates
+//! - `servers`: a real `redis-server` per test; `certs`: its TLS certificates; `pki`: odd ones
 //! - `proxy`: a TCP proxy that counts round trips and injects faults;
 //!   `resp`: where commands and replies end in a byte stream
 //! - `php`: PHP's command line with this extension; `fpm`: php-fpm with it;
@@ -29,6 +29,7 @@ pub mod fpm;
 pub mod load;
 pub mod locking;
 pub mod php;
+pub mod pki;
 pub mod process;
 pub mod proxy;
 pub mod resp;

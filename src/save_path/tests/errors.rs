@@ -64,6 +64,12 @@ fn a_bad_address_is_refused() {
     refuses("unix://run/redis.sock", 7, "unix:///absolute/path");
     refuses("unix:", 5, "unix:///absolute/path");
     refuses("h1 redis+unix:///s", 3, "redis+unix:// is not one of tcp, tls");
+    refuses(
+        "tlsv1.1://h",
+        0,
+        "tlsv1.1:// asks for a version that is not secure any more: write tls://",
+    );
+    refuses("sslv3://h", 0, "write tls://");
     refuses("redis://h/name", 9, "only /number");
     refuses("redis://h#a", 9, "only /number");
 }
@@ -142,6 +148,12 @@ fn what_is_said_twice_and_differs_is_refused() {
 #[test]
 fn a_stream_option_that_cannot_be_honoured_is_refused() {
     refuses("tls://h?weight=1&stream[ciphers]=x", 17, "stream[ciphers] is not");
+    refuses(
+        "tls://h?stream[cafile]=phar://a/ca.pem",
+        8,
+        "stream[cafile] must be a path, or file:///",
+    );
+    refuses("tls://h?stream[local_pk]=file://a", 8, "stream[local_pk] must be a path");
     refuses("tls://h?stream=1", 8, "needs an [option]");
     refuses("tcp://h?stream[verify_peer]=0", 8, "needs tls://");
     refuses("unix:/s?stream[verify_peer]=0", 8, "needs tls://");

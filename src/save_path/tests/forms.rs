@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::save_path::{Secret, Tls};
+use crate::save_path::{Secret, Tls, TlsVersion};
 
 #[test]
 fn a_bare_host_has_every_default() {
@@ -190,6 +190,7 @@ fn every_stream_option_is_read() {
                 stream%5Blocal_cert%5D=/c&stream[local_pk]=/d&stream[passphrase]=e&\
                 stream[SNI_enabled]=0";
     let expected = Tls {
+        version: None,
         verify_peer: false,
         verify_peer_name: false,
         peer_name: Some("n".to_owned()),
@@ -213,4 +214,32 @@ fn hosts_own_their_shares_from_the_last_to_the_first() {
     assert_eq!(owner(b"abcd-the-rest-does-not-count"), 1);
     // 0x00000100 is 256 = 3 * 85 + 1, 0x00000200 is 512 = 3 * 170 + 2.
     assert_eq!([owner(b"\0\x01"), owner(b"\0\x02")], [1, 0]);
+}
+
+#[test]
+fn a_scheme_may_name_a_version_of_tls() {
+    for (text, version) in [
+        ("tlsv1.2://h:1", Some(TlsVersion::Tls12)),
+        ("TLSv1.3://u:p@h:1", Some(TlsVersion::Tls13)),
+        ("tls://h:1", None),
+    ] {
+        assert_eq!(host(text).tls.unwrap().version, version, "{text}");
+    }
+}
+
+#[test]
+fn a_file_of_tls_may_be_a_url() {
+    for (value, path) in [
+        ("/ca.pem", "/ca.pem"),
+        ("file:///etc/my%20ca.pem", "/etc/my ca.pem"),
+        ("FILE:///ca.pem", "/ca.pem"),
+        ("file://localhost/ca.pem", "/ca.pem"),
+        ("certs/ca.pem", "certs/ca.pem"),
+    ] {
+        for option in ["cafile", "capath", "local_cert", "local_pk"] {
+            let tls = host(&format!("tls://h?stream[{option}]={value}")).tls.unwrap();
+            let found = [tls.cafile, tls.capath, tls.local_cert, tls.local_pk];
+            assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), [PathBuf::from(path)]);
+        }
+    }
 }

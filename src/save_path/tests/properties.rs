@@ -45,6 +45,7 @@ fn tls() -> impl Strategy<Value = Tls> {
     let files = (path(), path(), path(), path());
     (switches, files, option::of(non_empty()), option::of(non_empty())).prop_map(
         |(switches, files, peer_name, passphrase)| Tls {
+            version: None,
             verify_peer: switches[0],
             verify_peer_name: switches[1],
             peer_name,

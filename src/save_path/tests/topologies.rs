@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::save_path::{Cluster, Failover, Sentinel, Tls};
+use crate::save_path::{Cluster, Failover, Sentinel, Tls, TlsVersion};
 
 fn sentinel(text: &str) -> Sentinel {
     let parsed = SavePath::parse(text).unwrap();
@@ -252,6 +252,12 @@ fn a_stream_option_or_a_seed_asks_for_tls() {
     }
     let tls = cluster("stream[verify_peer]=0&seed[]=h:1&stream[cafile]=/ca").node.tls.unwrap();
     assert_eq!((tls.verify_peer, tls.cafile), (false, Some("/ca".into())));
+    for text in [
+        "seed[]=tlsv1.2://h:1&seed[]=tls://h:2",
+        "seed[]=tls://h:1&stream[SNI_enabled]=1&seed[]=tlsv1.2://h:2",
+    ] {
+        assert_eq!(cluster(text).node.tls.unwrap().version, Some(TlsVersion::Tls12), "{text}");
+    }
     refuses("seed[]=tls://h:1&seed[]=tcp://h:2", 17, "plain text");
     refuses("seed[]=tcp://h:2&stream[SNI_enabled]=1", 0, "plain text");
     refuses("redis-cluster://h?stream[SNI_enabled]=1", 18, "needs tls://");
