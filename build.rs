@@ -49,15 +49,16 @@ mod php {
                  phpX.Y-dev for one version), or point PHP_CONFIG to the right php-config"
             ));
         }
-        let headers = ["php.h", header, "zend_exceptions.h", "zend_observer.h"];
+        let headers = ["php.h", header, "zend_exceptions.h", "zend_modules.h", "zend_observer.h"];
         let headers = headers.map(|header| format!("#include \"{header}\"\n")).concat();
         let mut builder = bindgen::Builder::default()
             .header_contents("session.h", &headers)
             .clang_args(&includes)
             .allowlist_recursively(false)
+            .allowlist_var("module_registry")
             .allowlist_type("ps_module|ps_module_struct|zend_observer_error_cb")
             .layout_tests(false)
-            .raw_line("use ext_php_rs::ffi::{zend_class_entry, zend_ini_entry, zend_long, zend_module_entry, zend_object, zend_string};")
+            .raw_line("use ext_php_rs::ffi::{HashTable, zend_class_entry, zend_ini_entry, zend_long, zend_module_entry, zend_object, zend_string};")
             .raw_line(
                 "/// SUCCESS is 0, FAILURE is -1.\npub type zend_result = ::std::ffi::c_int;",
             );

@@ -10,6 +10,7 @@ mod reach;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::key::Sid;
@@ -78,8 +79,9 @@ impl Handler {
         save_path: &str,
         settings: Settings,
     ) -> Result<(), Error> {
-        self.leave_parent();
         let fresh = Self::open(serves, save_path, settings)?;
+        // What ran in the middle of a wait has ended it.
+        self.leave_queue();
         if fresh.save_path != self.save_path {
             // The lock of a session elsewhere is of no use here.
             self.close()?;
@@ -217,9 +219,20 @@ impl Handler {
     /// # Errors
     /// [`Error::Release`]: the lock stays until its lease ends.
     pub fn close(&mut self) -> Result<(), Error> {
+        self.leave_parent();
         self.leave_queue();
         let released = self.release_all();
         self.target.end_request();
         released
+    }
+
+    /// Ends it where PHP has not closed it, after the request: as
+    /// [`Handler::close`], but asks a server once and waits for no failover.
+    ///
+    /// # Errors
+    /// As for [`Handler::close`].
+    pub fn abandon(&mut self) -> Result<(), Error> {
+        Arc::make_mut(&mut self.settings).failover = Duration::ZERO;
+        self.close()
     }
 }

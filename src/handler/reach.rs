@@ -189,6 +189,7 @@ impl Handler {
 
     /// Stops waiting. Returns for which session that was.
     pub(super) fn leave_queue(&mut self) -> Option<Sid> {
+        self.leave_parent(); // whose queue it is
         let (sid, mut queue) = self.queue.take()?;
         queue.leave(&self.target);
         Some(sid)

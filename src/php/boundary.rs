@@ -8,22 +8,25 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use ext_php_rs::ffi::{E_NOTICE, E_WARNING, php_error_docref, zend_string};
+use ext_php_rs::ffi::{
+    E_NOTICE, E_WARNING, GC_IMMUTABLE, ext_php_rs_zend_string_release, php_error_docref,
+    zend_string,
+};
 
 use crate::error::Error;
-use crate::handler::Handler;
 use crate::process::Process;
 
 /// What PHP is to be told, once no Rust frame is at stake any more.
 #[derive(Default)]
 struct Mailbox {
     waiting: VecDeque<(c_int, CString)>,
-    /// The text PHP is reading now.
-    open: CString,
+    /// The texts PHP is reading now. What it runs meanwhile may lead here
+    /// again, so there may be several.
+    parked: Vec<CString>,
 }
 
 thread_local! {
@@ -73,29 +76,64 @@ fn post(level: u32, text: &str) {
 /// Runs PHP code (error handlers), which may bail out or end the session: the
 /// caller owns nothing that needs a destructor and uses no handler afterwards.
 pub unsafe fn report() {
-    while let Some((level, text)) = next_message() {
-        // SAFETY: `text` stays valid until the next call of `next_message` on
-        // this thread; PHP has copied it into its own message before it runs
-        // any code that could lead there. The format takes one string.
-        unsafe { php_error_docref(ptr::null(), level, c"%s".as_ptr(), text) };
+    while let Some((level, parked)) = next_message() {
+        // SAFETY: the text stays parked meanwhile. The format takes one string.
+        unsafe { php_error_docref(ptr::null(), level, c"%s".as_ptr(), parked.text) };
+        unpark(parked);
     }
 }
 
-fn next_message() -> Option<(c_int, *const c_char)> {
+fn next_message() -> Option<(c_int, Parked)> {
     MAILBOX.with_borrow_mut(|mailbox| {
         let (level, text) = mailbox.waiting.pop_front()?;
-        mailbox.open = text;
-        Some((level, mailbox.open.as_ptr()))
+        Some((level, mailbox.park(text)))
     })
 }
 
-/// A text that stays where it is until the next one is parked or reported.
-pub fn park(text: &str) -> *const c_char {
+/// A text that stays where it is until it is given to [`unpark`], or until the
+/// visit ends: what runs in between may jump over that.
+#[derive(Clone, Copy)]
+pub struct Parked {
+    /// It ends with NUL.
+    pub text: *const c_char,
+    /// Its length in bytes, without the NUL.
+    pub size: usize,
+    /// How many were parked before it.
+    level: usize,
+}
+
+impl Mailbox {
+    fn park(&mut self, text: CString) -> Parked {
+        let (size, level) = (text.count_bytes(), self.parked.len());
+        // The bytes do not move with the value that owns them.
+        let parked = Parked { text: text.as_ptr(), size, level };
+        self.parked.push(text);
+        parked
+    }
+}
+
+/// Keeps `text` while PHP reads it.
+pub fn park(text: &str) -> Parked {
     let text = CString::new(text.replace('\0', "\\0")).unwrap_or_default();
-    MAILBOX.with_borrow_mut(|mailbox| {
-        mailbox.open = text;
-        mailbox.open.as_ptr()
-    })
+    MAILBOX.with_borrow_mut(|mailbox| mailbox.park(text))
+}
+
+/// PHP does not need the text any more, nor those that were parked after it.
+pub fn unpark(parked: Parked) {
+    MAILBOX.with_borrow_mut(|mailbox| mailbox.parked.truncate(parked.level));
+}
+
+/// The visit has ended: nobody reads what is parked, and what PHP was not told
+/// any more goes to the log.
+pub fn forget() {
+    // The thread's mailbox is gone only when the thread is.
+    let _ = MAILBOX.try_with(|mailbox| {
+        let mut mailbox = mailbox.borrow_mut();
+        mailbox.parked.clear();
+        for (_, text) in mailbox.waiting.drain(..) {
+            tracing::warn!(outcome = %text.to_string_lossy(), "not shown: the request has ended");
+        }
+    });
 }
 
 /// The bytes of a string of PHP's.
@@ -108,27 +146,24 @@ pub unsafe fn bytes<'a>(string: *const zend_string) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts((&raw const (*string).val).cast(), (*string).len) }
 }
 
-/// The handler that [`set_handler`] left in PHP's keeping.
+/// Keeps a string of PHP's for longer than its owner may.
 ///
 /// # Safety
-/// `mod_data` is the live pointer PHP gave to a callback, and no other
-/// reference to the handler exists during `'a`.
-pub unsafe fn handler<'a>(mod_data: *mut *mut c_void) -> Option<&'a mut Handler> {
-    // SAFETY: only `set_handler` writes here, a box of this type or null.
-    unsafe { (*mod_data).cast::<Handler>().as_mut() }
-}
-
-/// Leaves `handler` in PHP's keeping, or drops the one that is there.
-///
-/// # Safety
-/// As for [`handler`].
-pub unsafe fn set_handler(mod_data: *mut *mut c_void, handler: Option<Handler>) {
-    let fresh = handler.map_or(ptr::null_mut(), |handler| Box::into_raw(Box::new(handler)));
-    // SAFETY: see above; what was there came from `Box::into_raw`.
+/// `string` is live and this thread's own. Each call is followed by one of
+/// [`let_go`], or by the end of the request, which frees all of its strings.
+pub unsafe fn hold(string: *mut zend_string) {
+    // SAFETY: the caller's promise. Interned ones live long enough, and are
+    // not counted.
     unsafe {
-        let before = std::mem::replace(&mut *mod_data, fresh.cast());
-        if !before.is_null() {
-            drop(Box::from_raw(before.cast::<Handler>()));
+        if (*string).gc.u.type_info & GC_IMMUTABLE == 0 {
+            (*string).gc.refcount += 1;
         }
     }
+}
+
+/// # Safety
+/// [`hold`] was called for `string`.
+pub unsafe fn let_go(string: *mut zend_string) {
+    // SAFETY: it is live, as it is held; frees it if nobody else does.
+    unsafe { ext_php_rs_zend_string_release(string) };
 }

@@ -10,8 +10,9 @@ use ext_php_rs::ffi::{
     ext_php_rs_zend_string_init, ext_php_rs_zend_string_release, zend_long, zend_string,
 };
 
-use super::boundary::{attempt, bytes, handler, notice, report, set_handler, warn};
+use super::boundary::{attempt, bytes, hold, let_go, notice, report, warn};
 use super::ffi::{php_session_create_id, ps_module, zend_result};
+use super::open::{handler, number, renew_number, set_handler};
 use super::{ini, request};
 use crate::error::Error;
 use crate::handler::{Handler, Serves};
@@ -67,26 +68,60 @@ unsafe fn with<T>(
     }
 }
 
-/// Takes one step after another, serving PHP's signals between them.
+/// How a callback that may have to wait has ended.
+enum Persisted<T> {
+    Done(T),
+    /// It has failed; the reason is left for [`report`].
+    Failed,
+    /// PHP code that ran meanwhile has closed the handler or opened it again.
+    /// What is there now is another request's of the session.
+    Replaced,
+}
+
+/// Takes one step after another, serving PHP's signals between them. PHP's
+/// handlers for them may do anything with the session, so `strings`, which
+/// `step` uses, are held from the first wait on, and the handler has to be the
+/// same one after each.
 ///
 /// # Safety
-/// As for [`with`]; also runs PHP code, see [`report`].
+/// As for [`with`]; also runs PHP code, see [`report`]. `strings` are live.
 unsafe fn persist<T>(
     mod_data: ModData,
+    strings: &[*mut zend_string],
     mut step: impl FnMut(&mut Handler) -> Result<Progress<T>, Error>,
     interrupt: impl FnOnce(&mut Handler) -> Result<T, Error>,
-) -> Option<T> {
-    loop {
-        // SAFETY: passed on. `step` borrows what PHP keeps alive, and owns
-        // nothing; the handler is looked up anew after PHP code has run.
-        match unsafe { with(mod_data, &mut step) }? {
-            Progress::Done(value) => return Some(value),
-            // SAFETY: nothing is owned here.
-            Progress::Waiting if unsafe { request::serve_signals() } => {}
-            // SAFETY: passed on.
-            Progress::Waiting => return unsafe { with(mod_data, interrupt) },
+) -> Persisted<T> {
+    let mut waits = false;
+    // SAFETY: `step` borrows what PHP keeps alive or is held here, and owns
+    // nothing; the handler is looked up anew after PHP code has run. Nothing is
+    // owned while it runs: if it bails out, PHP frees its strings itself.
+    let persisted = unsafe {
+        let ours = number(mod_data);
+        loop {
+            match with(mod_data, &mut step) {
+                Some(Progress::Done(value)) => break Persisted::Done(value),
+                Some(Progress::Waiting) => {}
+                None => break Persisted::Failed,
+            }
+            if !waits {
+                strings.iter().for_each(|string| hold(*string));
+                waits = true;
+            }
+            let goes_on = request::serve_signals();
+            if number(mod_data) != ours {
+                attempt(|| -> Result<(), Error> { Err(Error::Interrupted) });
+                break Persisted::Replaced;
+            }
+            if !goes_on {
+                break with(mod_data, interrupt).map_or(Persisted::Failed, Persisted::Done);
+            }
         }
+    };
+    if waits {
+        // SAFETY: they were held above.
+        strings.iter().for_each(|string| unsafe { let_go(*string) });
     }
+    persisted
 }
 
 /// Reports what is waiting, and answers PHP.
@@ -141,7 +176,11 @@ unsafe fn open(serves: Serves, mod_data: ModData, save_path: Text) -> zend_resul
         let save_path = String::from_utf8_lossy(save_path);
         // SAFETY: `mod_data` is PHP's, and no other reference is around.
         match unsafe { handler(mod_data) } {
-            Some(open) => open.reopen(serves, &save_path, settings)?,
+            Some(open) => {
+                open.reopen(serves, &save_path, settings)?;
+                // SAFETY: as above; the reference is not used any more.
+                unsafe { renew_number(mod_data) };
+            }
             None => {
                 let fresh = Handler::open(serves, &save_path, settings)?;
                 // SAFETY: as above.
@@ -179,11 +218,10 @@ unsafe extern "C" fn read(
     // SAFETY: `mod_data` and `sid` are PHP's and live. The data stay parked in
     // the handler while PHP allocates, which may bail out.
     unsafe {
-        let done =
-            persist(mod_data, |handler| handler.read(bytes(sid), ttl), Handler::interrupt_read);
-        if done.is_some()
-            && let Some(parked) = handler(mod_data).map(|handler| &raw mut handler.data)
-        {
+        let step = |handler: &mut Handler| handler.read(bytes(sid), ttl);
+        let done = persist(mod_data, &[sid], step, Handler::interrupt_read);
+        let done = matches!(done, Persisted::Done(()));
+        if done && let Some(parked) = handler(mod_data).map(|handler| &raw mut handler.data) {
             let (start, size) = ((*parked).as_ptr(), (*parked).len());
             *value = ext_php_rs_zend_string_init(start.cast(), size, false);
             with(mod_data, |handler| {
@@ -191,7 +229,7 @@ unsafe extern "C" fn read(
                 Ok(())
             });
         }
-        conclude(done.is_some())
+        conclude(done)
     }
 }
 
@@ -206,10 +244,11 @@ unsafe extern "C" fn write(
     unsafe {
         let done = persist(
             mod_data,
+            &[sid, value],
             |handler| handler.write(bytes(sid), bytes(value), ttl),
             Handler::interrupt_write,
         );
-        conclude(done.is_some())
+        conclude(matches!(done, Persisted::Done(())))
     }
 }
 
@@ -224,10 +263,11 @@ unsafe extern "C" fn update_timestamp(
     unsafe {
         let done = persist(
             mod_data,
+            &[sid, value],
             |handler| handler.update_timestamp(bytes(sid), bytes(value), ttl),
             Handler::interrupt_write,
         );
-        conclude(done.is_some())
+        conclude(matches!(done, Persisted::Done(())))
     }
 }
 
@@ -253,12 +293,13 @@ unsafe extern "C" fn gc(
 unsafe extern "C" fn validate_sid(mod_data: ModData, sid: *mut zend_string) -> zend_result {
     // SAFETY: as for `write`.
     unsafe {
-        let known = persist(
-            mod_data,
-            |handler| handler.validate(bytes(sid)),
-            Handler::interrupt_validation,
-        );
-        conclude(known == Some(true))
+        let step = |handler: &mut Handler| handler.validate(bytes(sid));
+        conclude(match persist(mod_data, &[sid], step, Handler::interrupt_validation) {
+            Persisted::Done(known) => known,
+            Persisted::Failed => false,
+            // No reason for a new id: the read fails, or finds another session.
+            Persisted::Replaced => true,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What phpinfo() and `php --ri redis_session` show.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 
 use ext_php_rs::ffi::{
@@ -8,9 +8,9 @@ use ext_php_rs::ffi::{
 };
 use ext_php_rs::zend::ModuleEntry;
 
-use super::boundary::park;
+use super::boundary::{park, unpark};
 use super::ffi::display_ini_entries;
-use super::{NAME, Server, server_of};
+use super::{NAME, Server, open, server_of};
 use crate::process::Process;
 
 /// PHP's callback.
@@ -34,6 +34,7 @@ pub extern "C" fn show(module: *mut ModuleEntry) {
                 .map(|counter| counter.load(Ordering::Relaxed));
             format!("{open} open, {reused} times reused, {replaced} replaced")
         });
+        row(c"Open handlers of this process", || open::count().to_string());
         row(c"Last error of this process", || {
             Process::current().counters.last_error().unwrap_or_else(|| "none".to_owned())
         });
@@ -45,9 +46,11 @@ pub extern "C" fn show(module: *mut ModuleEntry) {
 /// # Safety
 /// Calls PHP: the caller owns nothing that needs a destructor.
 unsafe fn row(name: &'static CStr, value: impl FnOnce() -> String) {
-    let value: *const c_char = park(&value());
-    // SAFETY: two columns, two C strings; the value stays parked meanwhile.
-    unsafe { php_info_print_table_row(2, name.as_ptr(), value) };
+    let value = park(&value());
+    // SAFETY: two columns, two C strings; the value stays parked meanwhile,
+    // whatever a callback for the output does.
+    unsafe { php_info_print_table_row(2, name.as_ptr(), value.text) };
+    unpark(value);
 }
 
 fn served_by(name: &CStr) -> String {

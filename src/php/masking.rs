@@ -9,7 +9,7 @@
 //! out of date. `phpinfo()` lets a setting be shown by somebody else.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use ext_php_rs::ffi::{
 };
 use ext_php_rs::types::Zval;
 
-use super::boundary::{bytes, park};
+use super::boundary::{Parked, bytes, park, unpark};
 use super::ffi::{
     zend_get_exception_base, zend_ini_register_displayer, zend_observer_error_register,
     zend_update_property_stringl,
@@ -103,16 +103,10 @@ unsafe extern "C" fn on_exception(exception: *mut zend_object) {
                 zend_read_property(scope.cast(), exception, start, size, true, &raw mut room);
             let text = value.as_ref().and_then(Zval::zend_str).map(|text| text.as_bytes());
             if let Some(parked) = text.and_then(without_secrets).map(|text| park_bytes(&text)) {
-                let size = CStr::from_ptr(parked).count_bytes();
-                let exception = exception.cast();
-                zend_update_property_stringl(
-                    scope,
-                    exception,
-                    start,
-                    name.count_bytes(),
-                    parked,
-                    size,
-                );
+                let (exception, Parked { text, size, .. }) = (exception.cast(), parked);
+                let length = name.count_bytes();
+                zend_update_property_stringl(scope, exception, start, length, text, size);
+                unpark(parked);
             }
         }
         if let Some(before) = BEFORE.0.get() {
@@ -121,7 +115,7 @@ unsafe extern "C" fn on_exception(exception: *mut zend_object) {
     }
 }
 
-fn park_bytes(text: &[u8]) -> *const c_char {
+fn park_bytes(text: &[u8]) -> Parked {
     park(&String::from_utf8_lossy(text))
 }
 
@@ -141,7 +135,8 @@ unsafe extern "C" fn show_save_path(entry: *mut zend_ini_entry, which: c_int) {
             (value, true) => with_entities(&shown(value)),
             (value, false) => shown(value),
         });
-        php_output_write(shown, CStr::from_ptr(shown).count_bytes());
+        php_output_write(shown.text, shown.size);
+        unpark(shown);
     }
 }
 

@@ -4,7 +4,9 @@
 //! - `MINIT` runs once, in PHP-FPM before the workers are forked and as root:
 //!   it registers names and starts no thread, opens no file, no connection.
 //! - Requests run in a forked worker, or in one of several threads. All state
-//!   hangs on the `mod_data` of one session or on the process.
+//!   is a thread's handlers, which `open` keeps, or hangs on the process.
+//! - When a request ends, or a visit of a script that serves many, `visit`
+//!   settles what is still open. PHP does not promise to close anything.
 //! - `MSHUTDOWN` closes the connections. Our code stays mapped after PHP has
 //!   unloaded us, because the helper thread may still be on its way out.
 #![allow(unsafe_code)]
@@ -15,7 +17,9 @@ mod ffi;
 mod info;
 mod ini;
 mod masking;
+mod open;
 mod request;
+mod visit;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
@@ -69,6 +73,7 @@ extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
     std::panic::set_hook(Box::new(|_| {})); // a caught panic becomes a warning
     ini::register(module);
     masking::start();
+    visit::start();
     watch_forks();
     for handler in &HANDLERS.0 {
         // SAFETY: our names are C strings in constants.
@@ -101,6 +106,7 @@ fn watch_forks() {
 }
 
 extern "C" fn shutdown(_type: c_int, _module: c_int) -> c_int {
+    visit::stop();
     masking::stop();
     Process::shut_down();
     0
@@ -135,6 +141,7 @@ pub extern "C" fn get_module() -> *mut ModuleEntry {
         let builder = ModuleBuilder::new(name, env!("CARGO_PKG_VERSION"))
             .startup_function(startup)
             .shutdown_function(shutdown)
+            .post_deactivate_function(visit::after_all)
             .info_function(info::show);
         let built: Result<(ModuleEntry, ModuleStartup, ModuleAllocations), _> = builder.try_into();
         match built {
