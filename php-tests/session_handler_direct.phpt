@@ -1,10 +1,5 @@
 --TEST--
 The methods of SessionHandler work on any session, and refuse the empty id
---SKIPIF--
-<?php
-require __DIR__ . '/skip.inc';
-not_with_locking('it writes sessions that it has not locked');
-?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -1,10 +1,5 @@
 --TEST--
 SessionHandler::open() while a session is open goes on with the new save path
---SKIPIF--
-<?php
-require __DIR__ . '/skip.inc';
-not_with_locking('it writes sessions that it has not locked');
-?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -1,10 +1,5 @@
 --TEST--
 A write that fails at the end of a request is a warning, not a crash
---SKIPIF--
-<?php
-require __DIR__ . '/skip.inc';
-not_with_locking('it writes sessions that it has not locked');
-?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -30,6 +30,8 @@ step_packages() {
     php_fpm >/dev/null || install_packages "php$version-fpm"
     extra=("php$version-cgi" "php$version-igbinary" "php$version-redis")
     (install_packages "${extra[@]}") || echo "skipped: not all of ${extra[*]} can be installed"
+    # A framework that stands between PHP and the handler.
+    (install_packages php-symfony-http-foundation) || echo "skipped: php-symfony-http-foundation cannot be installed"
   fi
   echo "All there: PHP $version ($PHP), $(command -v redis-server || command -v valkey-server)"
 }

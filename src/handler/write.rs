@@ -41,7 +41,7 @@ impl Handler {
         let settings = self.settings.clone();
         let held = match &settings.lock {
             None => None,
-            Some(policy) => match self.lock_to_write(&sid, policy)? {
+            Some(policy) => match self.lock_to_write(&sid, policy).map_err(Error::on_write)? {
                 Progress::Done(held) => Some(held),
                 Progress::Waiting => return Ok(Progress::Waiting),
             },
