@@ -33,7 +33,7 @@ root_made() {
   local made
   made=$(roots_cache)/$1.packages
   shift
-  [[ -e $made && $(<"$made") == "$*" ]]
+  [[ -e $made && $(<"$made") == "$* with security updates" ]]
 }
 
 # Makes root $1 of Debian's release $2 with the packages $3.., unless it is
@@ -63,14 +63,18 @@ make_root() {
         if [[ $3 ]]; then printf "deb %s %s main\n" "$2" "$3" >"$1/etc/apt/sources.list.d/$3.list"; fi
         : >"$1/.base"' make_root "$ROOT" "$mirror" "$more"
     fi
+    # As each installed Debian has them; what is built here may need them.
+    if [[ $suite != sid ]]; then
+      echo "deb ${mirror%/debian}/debian-security $suite-security main" | as_root tee "$ROOT/etc/apt/sources.list.d/security.list" >/dev/null
+    fi
     step "Installing in $ROOT: $*"
     # How to reach the mirror and what to think of its dates, as here.
     apt-config dump 2>/dev/null | grep -E '^Acquire::(https?::Proxy|Check-(Valid-Until|Date)) ' |
       as_root tee "$ROOT/etc/apt/apt.conf.d/as-outside" >/dev/null || true
     in_root "$ROOT" bash -euc 'export DEBIAN_FRONTEND=noninteractive
-      apt-get -q update; apt-get -q -y install "$@"; apt-get clean' install "$@" >>"$ROOT.log" 2>&1 </dev/null ||
+      apt-get -q update; apt-get -q -y upgrade; apt-get -q -y install "$@"; apt-get clean' install "$@" >>"$ROOT.log" 2>&1 </dev/null ||
       { tail -n 8 "$ROOT.log" >&2; die "$ROOT cannot have all of: $*" "See above, and $ROOT.log"; }
-    printf '%s\n' "$*" >"$ROOT.packages"
+    printf '%s with security updates\n' "$*" >"$ROOT.packages"
     step "Made in $((SECONDS - start)) s"
   fi
   exec {lock}>&-
