@@ -9,6 +9,10 @@ source "$root/scripts/lib/packages.sh"
 source "$root/scripts/lib/build.sh"
 # shellcheck source=scripts/lib/requirements.sh
 source "$root/scripts/lib/requirements.sh"
+# shellcheck source=scripts/lib/ini.sh
+source "$root/scripts/lib/ini.sh"
+# shellcheck source=scripts/lib/leftovers.sh
+source "$root/scripts/lib/leftovers.sh"
 
 usage() {
   cat <<USAGE
@@ -20,12 +24,14 @@ user who may use sudo. Running it again installs the new build over the old.
 
   --php-config PATH  the PHP to install for (default: \$PHP_CONFIG, or the
                      php-config in PATH)
-  --deps             install missing build packages first, Rust too (apt-get;
-                     on other systems: say which)
+  --deps             install missing build packages first, Rust and make too
+                     (apt-get; on other systems: say which)
   --no-enable        only copy the .so, leave php.ini alone
   --prefix DIR       install below DIR instead of / (also: DESTDIR=DIR), to make
                      a package or to copy into an image; changes nothing else
-  --uninstall        disable the extension and remove what was installed
+  --uninstall        disable the extension, remove what was installed and what
+                     else does nothing but load it, and name the settings that
+                     still ask for it. Needs no php-config: the php in PATH does
   -h, --help         this text
 
 Exit code: 0 installed (or removed), 1 something is missing or failed,
@@ -61,7 +67,8 @@ if [[ $DESTDIR && $DESTDIR != /* ]]; then DESTDIR=$PWD/$DESTDIR; fi
 
 # Where things go, as PHP itself sees them (without DESTDIR).
 find_locations() {
-  extension_dir=$("$PHP_CONFIG" --extension-dir)
+  # Headers and php-config may be gone when the extension is removed.
+  extension_dir=$("$PHP" -n -r 'echo PHP_EXTENSION_DIR;')
   scan_dir=$("$PHP" -n -r 'echo PHP_CONFIG_FILE_SCAN_DIR;')
   scan_dir=${scan_dir%%:*}
   mods_available=/etc/php/$PHP_VERSION_SHORT/mods-available
@@ -83,24 +90,6 @@ scan_dir_name() {
   phpredis=${phpredis##*/}
   if [[ $phpredis && ! $phpredis < $name ]]; then name=zz-redis_session.ini; fi
   printf '%s\n' "$name"
-}
-
-# Prints the .ini files in (or below) $2.. that load extension $1.
-ini_files_with() {
-  local name=$1
-  shift
-  # (Alpine's grep has no --include.)
-  grep -lRsE "^[[:space:]]*extension[[:space:]]*=[[:space:]]*[\"']?([^;\"']*/)?$name(\.so)?[\"']?[[:space:]]*(;.*)?$" "$@" |
-    grep '\.ini$' || true
-}
-
-# Prints the ini files that this PHP's CLI reads.
-loaded_ini_files() {
-  # shellcheck disable=SC2016 # PHP's variables
-  "$PHP" -d display_errors=0 -r '
-    foreach ([php_ini_loaded_file(), ...explode(",", (string) php_ini_scanned_files())] as $file) {
-      if (trim((string) $file) !== "") echo trim($file), "\n";
-    }' 2>/dev/null
 }
 
 # Runs a command that writes to PHP's directories: in a staging directory as
@@ -128,24 +117,26 @@ write_ini() {
 # ---------------------------------------------------------------------- enable
 
 enable_extension() {
-  local others files=()
-  if [[ ! $DESTDIR ]]; then
+  local others
+  if [[ $layout != debian && ! $DESTDIR ]]; then
     # A line of the administrator's own is as good, and twice would warn.
-    mapfile -t files < <(loaded_ini_files)
-    others=$(ini_files_with redis_session "${files[@]}" /dev/null | grep -v '/[0-9a-z-]*redis_session\.ini$' || true)
+    others=$(files_that_load_it | grep -vxF "$ini" || true)
     if [[ $others ]]; then
       step "Enabled already in: $others"
+      if [[ -e $ini ]]; then
+        privileged rm -f "$ini"
+        step "Removed, as this PHP would load it twice: $ini"
+      fi
       return 0
     fi
   fi
   case $layout in
     debian)
-      write_ini
       if [[ $DESTDIR ]]; then
+        write_ini
         echo "    After unpacking, run: phpenmod -v $PHP_VERSION_SHORT redis_session"
       else
-        as_root phpenmod -r -v "$PHP_VERSION_SHORT" redis_session
-        step "Enabled with phpenmod: $ini"
+        enable_on_debian
       fi ;;
     docker)
       if [[ $DESTDIR ]]; then write_ini; else privileged docker-php-ext-enable redis_session; fi
@@ -160,6 +151,13 @@ enable_extension() {
   esac
 }
 
+# Prints the ini files by which the CLI loads the extension.
+files_that_load_it() {
+  local files=()
+  mapfile -t files < <(loaded_ini_files)
+  ini_files_with redis_session "${files[@]}" /dev/null
+}
+
 # Asks the PHP that users will run, with its own configuration.
 verify() {
   local output
@@ -167,6 +165,9 @@ verify() {
     printf '%s\n' "$output" >&2
     die "$PHP does not load redis_session with its own configuration." \
       "Its message is above; 'php --ini' shows what it reads. Undo: ./install.sh --uninstall"
+  fi
+  if [[ $output == *'already loaded'* ]]; then
+    die "$PHP loads redis_session twice. Keep one of these lines:" "$(files_that_load_it | paste -sd' ')"
   fi
   step "php --ri redis_session:"
   printf '%s\n' "$output" | sed '/./,$!d; s/^/    /'
@@ -200,18 +201,18 @@ ADVICE
 
 # Names the lines of others that need what has been removed.
 explain_leftovers() {
-  local files=() lines handlers='redis|rediscluster|redis_session'
+  local files=() places=() lines handlers='redis|rediscluster|redis_session'
   mapfile -t files < <(loaded_ini_files)
-  # Those of the other programs, too.
-  if [[ $layout == debian ]]; then files=("/etc/php/$PHP_VERSION_SHORT"); fi
+  mapfile -t places < <(places_with_settings "$PHP_VERSION_SHORT")
+  # Those of the other programs, too; a module that no program has does no harm.
+  if [[ $layout == debian ]]; then files=("/etc/php/$PHP_VERSION_SHORT"/*/{php.ini,conf.d}); fi
   lines=$(ini_files_with redis_session "${files[@]}" /dev/null)
   if [[ $lines ]]; then
-    printf '\nA line that this script did not write still loads it; remove it from:\n'
+    printf '\nA file that says more than that still loads it; remove the line from:\n'
     printf '%s\n' "$lines" | sed 's/^/    /'
   fi
   if "$PHP" -d display_errors=0 -r 'exit(extension_loaded("redis") ? 0 : 1);' 2>/dev/null; then handlers=redis_session; fi
-  lines=$(grep -rnHE "^[^;#]*session\.save_handler\]?[[:space:]]*=[[:space:]]*[\"']?($handlers)[\"']?[[:space:]]*(;.*)?$" \
-    "${files[@]}" /dev/null 2>/dev/null | grep -E '^[^:]*\.(ini|conf):' || true)
+  lines=$(lines_with_handler "$handlers" "${files[@]}" "${places[@]}" | sort -u)
   if [[ $lines ]]; then
     printf '\nNobody serves these any more; sessions fail until they are changed, for instance to "files":\n'
     printf '%s\n' "$lines" | sed 's/^/    /'
@@ -243,10 +244,11 @@ explain_reload() {
 # --------------------------------------------------------------------- actions
 
 do_install() {
-  check_requirements "$php_config" "$deps"
+  check_requirements "$root" "$php_config" "$deps"
   find_php "$php_config"
   find_cargo "$(wanted_rust "$root")" "$deps"
   find_locations
+  refuse_package "Remove that first (apt-get purge PACKAGE), or install a newer package."
   step "Building for PHP $("$PHP_CONFIG" --version) ($PHP) with $CARGO; the first build takes a few minutes"
   build_extension "$root"
   step "Loading it into PHP, without any php.ini"
@@ -270,35 +272,43 @@ ADVICE
   explain_reload
 }
 
+# What a package has installed is the package's, also to remove. $1: what to do instead.
+refuse_package() {
+  local package
+  package=$(package_of "$extension_dir/redis_session.so")
+  [[ ! $package ]] || die "$extension_dir/redis_session.so belongs to the package $package." \
+    "${1/PACKAGE/$package}"
+}
+
 do_uninstall() {
-  find_php "$php_config"
+  find_php_to_remove_from "$php_config"
   find_locations
-  local file removed=no files=()
-  if [[ $layout == debian && ! $DESTDIR ]]; then
-    # It must go while its ini file is there, and it keeps a record that nobody needs.
-    if [[ -e $ini ]]; then as_root phpdismod -v "$PHP_VERSION_SHORT" -p redis_session; fi
-    files=(/var/lib/php/modules/"$PHP_VERSION_SHORT"/*/{en,dis}abled_by_{admin,maint}/redis_session
-      /var/lib/php/modules/"$PHP_VERSION_SHORT"/registry/redis_session)
-  fi
-  if [[ $scan_dir ]]; then
-    files+=("$DESTDIR$scan_dir"/{docker-php-ext-,60-,zz-}redis_session.ini)
+  refuse_package "Remove the package instead: apt-get purge PACKAGE"
+  local file removed=no files=() modules=() kept=()
+  # Before the first is removed: a link is known by what it leads to.
+  mapfile -t files < <(ini_files_to_remove | sort -u)
+  if [[ $layout == debian ]]; then
+    mapfile -t modules < <({ echo redis_session.ini; ini_files_with redis_session "$DESTDIR$mods_available"; } | sed 's|.*/||; s/\.ini$//' | sort -u)
+    for file in "${modules[@]}"; do mapfile -t -O "${#files[@]}" files < <(module_records "$file"); done
   fi
   files+=("$DESTDIR$extension_dir/redis_session.so")
-  if [[ $ini ]]; then files+=("$DESTDIR$ini"); fi
   for file in "${files[@]}"; do
     if [[ -e $file || -L $file ]]; then
       privileged rm -f "$file"
-      if [[ $file != /var/lib/php/* ]]; then step "Removed: $file"; fi
+      if [[ $file != "$DESTDIR"/var/lib/php/* ]]; then step "Removed: $file"; fi
       removed=yes
     fi
   done
+  if [[ $layout == debian ]]; then
+    mapfile -t kept < <(ini_files_with redis_session "$DESTDIR$mods_available")
+    if ((${#kept[@]})); then step "Disabled, but kept, as it says more than that: ${kept[*]}"; fi
+  fi
   if [[ $removed == no ]]; then
     step "Nothing to remove: redis_session is not installed for PHP $PHP_VERSION_SHORT."
-    return 0
   fi
   if [[ $DESTDIR ]]; then return 0; fi
   explain_leftovers
-  explain_reload
+  if [[ $removed == yes ]]; then explain_reload; fi
 }
 
 "do_$action"

@@ -21,6 +21,22 @@ find_php() {
   export PHP PHP_CONFIG
 }
 
+# Sets PHP and PHP_VERSION_SHORT as find_php does, but makes do with a PHP
+# without its development files. $1: a php-config, which may be gone, or empty.
+find_php_to_remove_from() {
+  local config=${1:-${PHP_CONFIG:-php-config}}
+  if command -v "$config" >/dev/null; then
+    find_php "$1"
+    return 0
+  fi
+  # What is php-config8.4 for one PHP is php8.4 beside it, in Debian and elsewhere.
+  PHP=$(command -v "${config/php-config/php}") || PHP=
+  [[ $PHP && $config == *php-config* ]] || die "neither $config nor a php beside it was found." \
+    "Name the PHP to remove it from by its php-config, even if that is gone: --php-config /usr/bin/php-config8.2"
+  PHP_VERSION_SHORT=$("$PHP" -n -r 'echo PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;')
+  export PHP
+}
+
 # Prints the package with PHP's headers: of the PHP in PATH, if there is one.
 php_dev_package() {
   local version

@@ -172,6 +172,20 @@ step_browser() {
 
 step_docker() { scripts/docker; }
 
+# With the build of cargo's tests: which one does not matter here.
+step_install() {
+  if [[ ! -d /etc/php/$PHP_VERSION_SHORT/mods-available ]]; then
+    echo "skipped: the PHP here is not Debian's"
+    echo "0 passed, 0 failed, 1 skipped"
+  elif ! can_be_root; then
+    echo "skipped: mounts of its own need root, or sudo without a password"
+    echo "0 passed, 0 failed, 1 skipped"
+  else
+    "$CARGO" build --locked
+    tests/install "$target/debug/libredis_session.so"
+  fi
+}
+
 # Other Debians need chroot, hence root.
 can_be_root() { ((EUID == 0)) || sudo -n true 2>/dev/null; }
 
