@@ -5,14 +5,15 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use crate::deadline::left;
 use crate::error::Error;
 use crate::link::Link;
-use crate::login::{self, Role};
+use crate::login::{self, Manners, Role, Style};
 use crate::lookup::Unresolved;
 use crate::resp::{Reader, garbage, pack};
 use crate::save_path::{Host, Tls};
@@ -40,43 +41,79 @@ pub struct Connection {
     read_timeout: Duration,
     packed: Vec<u8>,
     open: bool,
+    style: Style,
+    doubt: Option<String>,
 }
 
 impl Connection {
-    /// Connects, and logs in with one flight of commands.
+    /// Connects, and logs in with one flight of commands, in the style that the
+    /// server is known to understand. One that hangs up is greeted once more
+    /// with what cannot be left out.
     ///
     /// # Errors
     /// [`Error::Connect`]: no connection, no TLS, or the login was refused.
-    pub fn open(host: &Host, role: Role, tls: Option<&Arc<ClientConfig>>) -> Result<Self, Error> {
+    pub fn open(
+        host: &Host,
+        role: Role,
+        tls: Option<&Arc<ClientConfig>>,
+        manners: &Manners,
+    ) -> Result<Self, Error> {
         let fail = |reason: String| Error::Connect { host: host.address.to_string(), reason };
+        let mut style = manners.style();
+        let mut doubt = None;
+        loop {
+            let mut connection = Self::connect(host, tls).map_err(fail)?;
+            connection.doubt = doubt.take();
+            match login::log_in(&mut connection, host, role, style) {
+                Ok(style) => {
+                    connection.style = style;
+                    return Ok(connection);
+                }
+                Err(failure) if failure.hung_up && style != Style::Bare => {
+                    style = Style::Bare;
+                    doubt = Some(failure.reason);
+                }
+                Err(failure) => {
+                    manners.forget();
+                    return Err(match failure.hung_up {
+                        true => hung_up(host, failure.reason),
+                        false => fail(failure.reason),
+                    });
+                }
+            }
+        }
+    }
+
+    fn connect(host: &Host, tls: Option<&Arc<ClientConfig>>) -> Result<Self, String> {
         let socket = Socket::connect(&host.address, host.timeout)
-            .map_err(|e| fail(format!("{e} ({})", remedy(&e))))?;
+            .map_err(|e| format!("{e} ({})", remedy(&e)))?;
         let stream = match tls {
             None => Stream::Plain(socket),
             Some(config) => Stream::Tls(Box::new(Encrypted {
-                stream: tls::handshake(host, config, socket).map_err(fail)?,
+                stream: tls::handshake(host, config, socket)?,
                 options: host.tls.clone().unwrap_or_default(),
             })),
         };
-        let start = Instant::now();
-        let mut connection = Self {
+        Ok(Self {
             stream,
             reader: Reader::default(),
             read_timeout: host.read_timeout,
             packed: Vec::new(),
             open: true,
-        };
-        login::log_in(&mut connection, host, role).map_err(|reason| {
-            // A server of TLS closes on plain text without a word.
-            let left = host.timeout.saturating_sub(start.elapsed());
-            let was_closed = matches!(connection.stream, Stream::Plain(_)) && !connection.open;
-            let hint = Some(left).filter(|left| was_closed && !left.is_zero());
-            fail(match hint.and_then(|left| tls::wants_tls(host, left)) {
-                Some(hint) => format!("{reason}: {hint}"),
-                None => reason,
-            })
-        })?;
-        Ok(connection)
+            style: Style::default(),
+            doubt: None,
+        })
+    }
+
+    /// The style in which it was logged in.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Why the other side hung up on the first login, where it has not answered
+    /// anything since: it may not be a server at all.
+    pub fn doubt(&mut self) -> Option<String> {
+        self.doubt.take()
     }
 
     /// Whether the last exchange has ended well.
@@ -141,6 +178,7 @@ impl Connection {
             replies.push(self.reader.read(&mut self.stream)?);
         }
         self.open = true;
+        self.doubt = None;
         Ok(replies)
     }
 
@@ -176,6 +214,19 @@ impl Connection {
             Stream::Tls(tls) => &mut tls.stream.sock,
         }
     }
+}
+
+/// The failure of a login, for that `reason`, with a server that hung up: one
+/// of TLS does so on plain text, without a word.
+pub fn hung_up(host: &Host, reason: String) -> Error {
+    let is_plain = host.tls.is_none();
+    let limit = left(host.timeout);
+    let hint = Some(limit).filter(|limit| is_plain && !limit.is_zero());
+    let reason = match hint.and_then(|limit| tls::wants_tls(host, limit)) {
+        Some(hint) => format!("{reason}: {hint}"),
+        None => reason,
+    };
+    Error::Connect { host: host.address.to_string(), reason }
 }
 
 /// What to look at when there is no connection.

