@@ -3,13 +3,18 @@
 //! The map of slots is kept between requests. A redirection corrects one
 //! slot; a node that fails makes us ask the others for a new map, once.
 
+mod moving;
+
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult, Value};
 
 use crate::connections::{Endpoint, Trouble};
 use crate::error::Error;
+use crate::key::Keys;
 use crate::login::Role;
 use crate::process::Process;
 use crate::resp::garbage;
@@ -19,10 +24,15 @@ use crate::topology::{Access, Again, has_moved, random_share};
 /// Redirected slots after which the map as a whole is asked for again.
 const MAX_MOVED: usize = 16;
 
+/// How long a slot that was seen moving is taken to be, for waits.
+const MOVING: Duration = Duration::from_secs(1);
+
 /// The nodes of one cluster, and who serves what.
 pub struct Cluster {
     path: save_path::Cluster,
     map: Mutex<Map>,
+    /// Whether nodes have refused to move keys for us.
+    moves_nothing: AtomicBool,
 }
 
 #[derive(Default)]
@@ -36,6 +46,8 @@ struct Map {
     /// Whether the map is known to be out of date, and who has failed.
     stale: bool,
     suspect: Option<Address>,
+    /// The nodes that slots were last seen moving to, and when.
+    moving: HashMap<usize, (Arc<Endpoint>, Instant)>,
     primaries: HashMap<String, Arc<Endpoint>>,
     replicas: HashMap<String, Arc<Endpoint>>,
 }
@@ -51,7 +63,7 @@ pub struct Range {
 impl Cluster {
     /// Connects to nothing.
     pub fn new(path: save_path::Cluster, process: &Process) -> Self {
-        let cluster = Self { path, map: Mutex::default() };
+        let cluster = Self { path, map: Mutex::default(), moves_nothing: AtomicBool::new(false) };
         for seed in &cluster.path.seeds {
             cluster.endpoint(&mut cluster.map(), seed, Role::Any, process);
         }
@@ -67,6 +79,12 @@ impl Cluster {
             self.discover()?;
         }
         let map = &mut *self.map();
+        if access == Access::Wait
+            && let Some((receiver, seen)) = map.moving.get(&slot)
+            && seen.elapsed() < MOVING
+        {
+            return Ok(receiver.clone());
+        }
         let Some((primary, replicas)) = map.nodes_of(slot) else {
             map.stale = true;
             return Err(Error::Connect {
@@ -99,14 +117,26 @@ impl Cluster {
         format!("; it serves slot {slot} of the cluster{says}")
     }
 
-    /// What to do about `trouble` with the node `failed`.
+    /// What to do about `trouble` with the node `failed`, which was asked for
+    /// `keys`.
     pub fn again(
         &self,
         slot: usize,
+        keys: &Keys,
         access: Access,
         failed: &Arc<Endpoint>,
         trouble: &Trouble,
     ) -> Again {
+        if let Trouble::Exchange(error) = trouble
+            && error.code() == Some("TRYAGAIN")
+            && let Some(to) = self.settle(keys, failed)
+        {
+            let map = &mut *self.map();
+            let receiver = self.endpoint(map, &to, Role::Any, &Process::current());
+            let receiver = Arc::new(receiver.asking());
+            map.moving.insert(slot, (receiver.clone(), Instant::now()));
+            return Again::Once(receiver);
+        }
         let map = &mut *self.map();
         if let Trouble::Exchange(error) = trouble
             && let Some(to) = redirection(error, &failed.host().address)
@@ -204,6 +234,7 @@ impl Map {
         self.ranges = ranges;
         self.told_by = Some(told_by.clone());
         self.moved.clear();
+        self.moving.clear();
         self.stale = false;
         self.suspect = None;
         // Connections to nodes that have left the cluster end here.

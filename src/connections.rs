@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use crate::connection::{Connection, hung_up};
 use crate::deadline::left;
 use crate::error::{Error, ends_connection, was_closed};
-use crate::link::Link;
+use crate::link::{Asking, Link};
 use crate::login::{Manners, Role};
 use crate::process::{Counters, Process};
 use crate::save_path::Host;
@@ -139,10 +139,7 @@ impl Endpoint {
     ) -> Result<T, Trouble> {
         let asking = self.asking;
         let mut exchange = |link: &mut Connection| {
-            if asking {
-                link.call(&[b"ASKING"])?;
-            }
-            exchange(link)
+            if asking { exchange(&mut Asking(link)) } else { exchange(link) }
         };
         let era = self.era.load(Ordering::Relaxed);
         if let Some(connection) = slot.live(era) {

@@ -45,6 +45,42 @@ pub trait Link {
 
     /// The longest wait for an answer.
     fn read_timeout(&self) -> Duration;
+
+    /// Whether the server is receiving the slot of what is asked for: then
+    /// some of its keys may be missing.
+    fn is_asking(&self) -> bool {
+        false
+    }
+}
+
+/// A connection to a node of a cluster that is receiving a slot: it answers
+/// only what says that it was sent there, each command by itself.
+pub struct Asking<'a>(pub &'a mut dyn Link);
+
+impl Link for Asking<'_> {
+    fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
+        let asking: &[&[u8]] = &[b"ASKING"];
+        let commands: Vec<_> = commands.iter().flat_map(|command| [asking, *command]).collect();
+        let answers = self.0.call_all(&commands)?;
+        Ok(answers.into_iter().skip(1).step_by(2).collect())
+    }
+
+    fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
+        self.0.call(&[b"ASKING"])?;
+        self.0.send(command)
+    }
+
+    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
+        self.0.receive(patience)
+    }
+
+    fn read_timeout(&self) -> Duration {
+        self.0.read_timeout()
+    }
+
+    fn is_asking(&self) -> bool {
+        true
+    }
 }
 
 /// A connection on which each command is followed, in the same flight, by a
@@ -92,5 +128,9 @@ impl Link for Confirmed<'_> {
 
     fn read_timeout(&self) -> Duration {
         self.link.read_timeout()
+    }
+
+    fn is_asking(&self) -> bool {
+        self.link.is_asking()
     }
 }

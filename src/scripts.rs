@@ -11,7 +11,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{RedisResult, ServerErrorKind, Value};
+use redis::{RedisResult, ServerErrorKind, Value, make_extension_error};
 
 use crate::error::ends_connection;
 use crate::key::Keys;
@@ -210,7 +210,8 @@ impl Scripts<'_> {
     ) -> RedisResult<Kept> {
         let (ttl, window) = (seconds(Some(ttl)), window(keep));
         let (repeat, known) = (flag(repeat), flag(known));
-        if bytes.len() < STAGED_SIZE {
+        // Where keys may be missing, none of them can be renamed.
+        if bytes.len() < STAGED_SIZE || self.0.is_asking() {
             let args = [token.as_bytes(), &ttl, &window, repeat, known, bytes];
             return kept(self.run(&WRITE, keys, &args)?);
         }
@@ -317,10 +318,17 @@ impl Scripts<'_> {
         after: Option<&[&[u8]]>,
     ) -> RedisResult<Vec<Value>> {
         let Keys { session, lock, baton, waiters } = keys;
+        let mut command: Vec<&[u8]> = vec![b"EVALSHA", script.digest.as_bytes()];
         let count = number(4 + more.len());
-        let mut command: Vec<&[u8]> =
-            vec![b"EVALSHA", script.digest.as_bytes(), &count, session, lock, baton, waiters];
-        command.extend(more.iter().chain(args));
+        if self.0.is_asking() {
+            // Of several keys that are declared none may be missing.
+            command.extend([b"1", session.as_slice()]);
+            command.extend(args);
+            command.extend([lock.as_slice(), baton, waiters]);
+        } else {
+            command.extend([count.as_slice(), session, lock, baton, waiters]);
+            command.extend(more.iter().chain(args));
+        }
         let commands: Vec<&[&[u8]]> =
             before.into_iter().chain([command.as_slice()]).chain(after).collect();
         let mut answers = self.0.call_all(&commands)?;
@@ -336,8 +344,21 @@ impl Scripts<'_> {
                 std::iter::once(command.as_slice()).chain(after).collect();
             answers = self.0.call_all(&commands)?;
         }
+        if answers.iter().any(is_between_nodes) {
+            return Err(make_extension_error(
+                "TRYAGAIN".to_owned(),
+                Some("the session is between two nodes of the cluster".to_owned()),
+            ));
+        }
         Ok(answers)
     }
+}
+
+/// Whether a node has not got all keys of a script, as their slot moves. It
+/// may have some: which ones are where is the cluster's business to find out.
+fn is_between_nodes(answer: &Value) -> bool {
+    let Value::ServerError(error) = answer else { return false };
+    error.code() == "ASK" || error.details().is_some_and(|text| text.contains("a non local key"))
 }
 
 fn is_unknown_script(answer: &Value) -> bool {

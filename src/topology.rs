@@ -58,6 +58,8 @@ pub enum Access {
     Primary,
     /// A plain read, which the save path may allow replicas to answer.
     Read,
+    /// A wait for something that is still to come.
+    Wait,
 }
 
 /// Where to try again.
@@ -165,7 +167,7 @@ impl Target {
         patience: Duration,
         command: &[&[u8]],
     ) -> Result<Checkout, Error> {
-        self.persist(place, Access::Primary, patience, |endpoint| endpoint.send(command))
+        self.persist(place, Access::Wait, patience, |endpoint| endpoint.send(command))
     }
 
     /// Closes the connections that are not to outlive a request.
@@ -316,7 +318,9 @@ impl Target {
                 sentinel.forget(failed);
                 Again::Elsewhere { at_once: false }
             }
-            Servers::Cluster(cluster) => cluster.again(place.shard, access, failed, trouble),
+            Servers::Cluster(cluster) => {
+                cluster.again(place.shard, &place.keys, access, failed, trouble)
+            }
         }
     }
 }

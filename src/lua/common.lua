@@ -1,5 +1,7 @@
 -- Shared by all lock scripts; each gets KEYS: session, lock, baton, waiters.
 local session, lock, baton, waiters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- A node that is receiving their slot, and has not got all of them, lets only one be declared.
+if #KEYS == 1 then lock, baton, waiters = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] end
 
 -- One waiter less, and no count where nobody waits.
 local function leave_queue()
