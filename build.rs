@@ -17,16 +17,18 @@ mod php {
     use std::process::Command;
 
     /// What we use of PHP that ext-php-rs has no binding for.
-    const FUNCTIONS: [&str; 10] = [
+    const FUNCTIONS: [&str; 12] = [
         "_php_find_ps_module",
         "display_ini_entries",
         "php_session_create_id",
         "php_session_register_module",
         "zend_get_exception_base",
+        "zend_alter_ini_entry",
         "zend_ini_long",
         "zend_ini_register_displayer",
         "zend_ini_string_ex",
         "zend_observer_error_register",
+        "zend_restore_ini_entry",
         "zend_update_property_stringl",
     ];
 

@@ -2,18 +2,30 @@
 //!
 //! Where phpredis is loaded it has registered its names already, and PHP
 //! drops all entries of a module that registers one again. So only what is
-//! missing is registered, and values are read by name.
+//! missing is registered, and values are read by name. A server that runs one
+//! script for many visits takes back no setting between two of them: that is
+//! done here, for those that a visit has changed.
 
-use std::ffi::CStr;
+use std::cell::RefCell;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
 use std::time::Duration;
 
+use ext_php_rs::ffi::{
+    ext_php_rs_executor_globals, zend_hash_str_find, zend_ini_entry, zend_string,
+};
 use ext_php_rs::flags::IniEntryPermission as Permission;
 use ext_php_rs::zend::IniEntryDef;
 
-use super::ffi::{zend_ini_long, zend_ini_string_ex};
+use super::ffi::{zend_alter_ini_entry, zend_ini_long, zend_ini_string_ex, zend_restore_ini_entry};
 use super::{boundary, request};
 use crate::log;
 use crate::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl};
+
+/// A script makes the change, not PHP.
+const RUNTIME: c_int = 1 << 4;
+/// Who makes it: a user.
+const USER: c_int = 1;
 
 /// Every entry: name, default, and who may change it.
 const ENTRIES: [(&CStr, &CStr, Permission); 14] = [
@@ -33,13 +45,118 @@ const ENTRIES: [(&CStr, &CStr, Permission); 14] = [
     (c"redis_session.log_level", c"off", Permission::System),
 ];
 
-/// Registers the entries that nobody has registered yet.
+/// Changes of a visit of a script that serves many: an entry, and the value it
+/// had before, which is held; null is that of php.ini.
+type Change = (*mut zend_ini_entry, *mut zend_string);
+
+struct Changes {
+    /// Whether changes are those of a visit.
+    recorded: bool,
+    list: Vec<Change>,
+}
+
+thread_local! {
+    static CHANGES: RefCell<Changes> =
+        const { RefCell::new(Changes { recorded: false, list: Vec::new() }) };
+}
+
+/// Registers the entries that nobody has registered yet. Each gets a function
+/// for its changes: PHP takes back none that has no such function.
 pub fn register(module: i32) {
     for (name, default, permission) in ENTRIES {
-        if string(name).is_none() {
-            let entries = [IniEntryDef::new(name, default, permission), IniEntryDef::end()];
-            // PHP 8.5 keeps the table for as long as the process lives.
-            IniEntryDef::register(Box::leak(Box::new(entries)), module);
+        match entry(name) {
+            None => {
+                let mut entry = IniEntryDef::new(name, default, permission);
+                entry.on_modify = Some(on_change);
+                // PHP 8.5 keeps the table for as long as the process lives.
+                IniEntryDef::register(Box::leak(Box::new([entry, IniEntryDef::end()])), module);
+            }
+            // SAFETY: the entry is PHP's own and live; modules start in one
+            // thread. Our code stays mapped, so the function never dangles.
+            Some(theirs) => unsafe {
+                (*theirs).on_modify.get_or_insert(on_change);
+            },
+        }
+    }
+}
+
+/// The entry of a name, while modules start.
+fn entry(name: &CStr) -> Option<*mut zend_ini_entry> {
+    // SAFETY: PHP's table of entries exists from its start to its end, and
+    // holds pointers to entries. Runs no PHP code.
+    unsafe {
+        let entries = (*ext_php_rs_executor_globals()).ini_directives;
+        let found = zend_hash_str_find(entries, name.as_ptr(), name.count_bytes());
+        found.as_ref().map(|found| found.value.ptr.cast())
+    }
+}
+
+/// PHP asks whether an entry may change. It may.
+unsafe extern "C" fn on_change(
+    entry: *mut zend_ini_entry,
+    _: *mut zend_string,
+    _: *mut c_void,
+    _: *mut c_void,
+    _: *mut c_void,
+    stage: c_int,
+) -> c_int {
+    if stage == RUNTIME {
+        let _ = CHANGES.try_with(|changes| {
+            let mut changes = changes.borrow_mut();
+            if !changes.recorded || changes.list.iter().any(|(changed, _)| *changed == entry) {
+                return;
+            }
+            // SAFETY: PHP passes a live entry, whose value is a live string or
+            // null; it has its old value still. Runs no PHP code.
+            unsafe {
+                let is_changed = (*entry).modified != 0 && (*entry).value != (*entry).orig_value;
+                let before = if is_changed { (*entry).value } else { ptr::null_mut() };
+                if !before.is_null() {
+                    boundary::hold(before);
+                }
+                changes.list.push((entry, before));
+            }
+        });
+    }
+    0
+}
+
+/// From now on changes are a visit's, and taken back at its end.
+pub fn begin_visit() {
+    CHANGES.with_borrow_mut(|changes| changes.recorded = true);
+}
+
+/// There is no visit yet: PHP itself takes changes back, when the request ends.
+pub fn begin_request() {
+    CHANGES.with_borrow_mut(|changes| {
+        changes.recorded = false;
+        changes.list.clear(); // the strings were those of the request before
+    });
+}
+
+/// Takes back what the visit has changed.
+///
+/// # Safety
+/// PHP allocates, which may bail out: the caller owns nothing that needs a
+/// destructor.
+pub unsafe fn end_visit() {
+    let next = || {
+        CHANGES.with_borrow_mut(|changes| {
+            changes.recorded = false;
+            changes.list.pop()
+        })
+    };
+    while let Some((entry, before)) = next() {
+        // SAFETY: entries live as long as this thread's PHP. The string is held
+        // since the change. Nothing is owned here.
+        unsafe {
+            let name = (*entry).name;
+            if before.is_null() {
+                zend_restore_ini_entry(name, RUNTIME);
+            } else {
+                zend_alter_ini_entry(name, before, USER, RUNTIME);
+                boundary::let_go(before);
+            }
         }
     }
 }

@@ -141,6 +141,7 @@ pub extern "C" fn get_module() -> *mut ModuleEntry {
         let builder = ModuleBuilder::new(name, env!("CARGO_PKG_VERSION"))
             .startup_function(startup)
             .shutdown_function(shutdown)
+            .request_startup_function(visit::begin_request)
             .post_deactivate_function(visit::after_all)
             .info_function(info::show);
         let built: Result<(ModuleEntry, ModuleStartup, ModuleAllocations), _> = builder.try_into();

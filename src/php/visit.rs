@@ -1,11 +1,14 @@
-//! The end of a visit, whatever ends it.
+//! Where a visit begins, and where it ends, whatever ends it.
 //!
 //! What a visit leaves open is settled right behind the session module's own
 //! end of a request: that one still writes and closes, and ours would come
 //! before it, as PHP ends modules in reverse order. Servers that run one script
 //! for many visits end the session module alone between two of them, so its
-//! function is the one to follow. It may be left by a bailout; then PHP's last
-//! call of a request settles.
+//! functions are those to follow. They may be left by a bailout; then PHP's
+//! last call of a request settles.
+//!
+//! A request's beginning is told to us as well as to the session module, that
+//! of one of many visits only to the latter.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -16,17 +19,18 @@ use ext_php_rs::zend::ModuleEntry;
 
 use super::boundary::{self, guard};
 use super::ffi::module_registry;
-use super::open;
+use super::{ini, open};
 use crate::handler::Handler;
 use crate::process::Process;
 
 type RequestFunction = unsafe extern "C" fn(c_int, c_int) -> c_int;
 
-/// The session module's own function. Written while modules start, when there
+/// One of the session module's own functions. Written while modules start, when there
 /// is one thread, and only read from then on.
 struct Followed(Cell<Option<RequestFunction>>);
 // SAFETY: see above.
 unsafe impl Sync for Followed {}
+static BEGIN: Followed = Followed(Cell::new(None));
 static END: Followed = Followed(Cell::new(None));
 
 /// The session module, which PHP has started before us.
@@ -44,17 +48,20 @@ fn session_module() -> *mut ModuleEntry {
     }
 }
 
-/// From now on a visit's end is seen. At the start of the module.
+/// From now on visits are seen. At the start of the module.
 pub fn start() {
     // SAFETY: the entry is PHP's own and live; modules start in one thread.
-    // Our code stays mapped, so the function never dangles.
+    // Our code stays mapped, so the functions never dangle.
     unsafe {
         let Some(session) = session_module().as_mut() else { return };
-        let followed = session.request_shutdown_func;
-        if followed.is_none_or(|followed| !ptr::fn_addr_eq(followed, end as RequestFunction)) {
-            END.0.set(followed);
-            session.request_shutdown_func = Some(end);
-        }
+        follow(&mut session.request_startup_func, begin, &BEGIN);
+        follow(&mut session.request_shutdown_func, end, &END);
+    }
+}
+
+fn follow(place: &mut Option<RequestFunction>, ours: RequestFunction, before: &Followed) {
+    if !is(*place, ours) {
+        before.0.set(place.replace(ours));
     }
 }
 
@@ -63,11 +70,32 @@ pub fn stop() {
     // SAFETY: as above; modules end in one thread.
     unsafe {
         let Some(session) = session_module().as_mut() else { return };
-        let function = session.request_shutdown_func;
-        if function.is_some_and(|function| ptr::fn_addr_eq(function, end as RequestFunction)) {
+        if is(session.request_startup_func, begin) {
+            session.request_startup_func = BEGIN.0.get();
+        }
+        if is(session.request_shutdown_func, end) {
             session.request_shutdown_func = END.0.get();
         }
     }
+}
+
+fn is(function: Option<RequestFunction>, ours: RequestFunction) -> bool {
+    function.is_some_and(|function| ptr::fn_addr_eq(function, ours))
+}
+
+unsafe extern "C" fn begin(type_: c_int, module: c_int) -> c_int {
+    ini::begin_visit();
+    match BEGIN.0.get() {
+        // SAFETY: PHP's arguments, handed on. Nothing is owned.
+        Some(followed) => unsafe { followed(type_, module) },
+        None => 0,
+    }
+}
+
+/// A request of PHP's begins; the session module has begun it already.
+pub extern "C" fn begin_request(_: c_int, _: c_int) -> c_int {
+    ini::begin_request();
+    0
 }
 
 unsafe extern "C" fn end(type_: c_int, module: c_int) -> c_int {
@@ -77,6 +105,8 @@ unsafe extern "C" fn end(type_: c_int, module: c_int) -> c_int {
         None => 0,
     };
     settle();
+    // SAFETY: nothing is owned.
+    unsafe { ini::end_visit() };
     done
 }
 
