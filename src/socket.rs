@@ -3,6 +3,8 @@
 //! Signals do not disturb it: a read that one interrupts goes on. Does not
 //! know the Redis protocol.
 
+mod dial;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -53,10 +55,17 @@ impl Socket {
     /// The last address' error, `TimedOut`, or [`crate::lookup::Unresolved`].
     pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
         let timeout = left(timeout);
+        let deadline = Instant::now() + timeout;
         let stream = match address {
-            Address::Tcp { host, port } => Stream::Tcp(connect_tcp(host, *port, timeout)?),
-            Address::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
+            Address::Tcp { host, port } => {
+                connect_tcp(host, *port, deadline, timeout).map(Stream::Tcp)
+            }
+            Address::Unix(path) => dial::unix(path, deadline).map(Stream::Unix),
         };
+        let stream = stream.map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => timed_out(timeout),
+            _ => error,
+        })?;
         let deadline = Instant::now() + timeout;
         let mut socket = Self { stream, deadline, limit: timeout, armed: Duration::ZERO };
         socket.arm(timeout)?;
@@ -178,26 +187,17 @@ impl Write for Socket {
     }
 }
 
-fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + timeout;
-    let mut failure = io::Error::new(ErrorKind::NotFound, "the host name has no address");
-    for address in addresses(host, port, timeout)? {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(timed_out(timeout));
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(tcp) => {
-                tcp.set_nodelay(true)?;
-                setsockopt(&tcp, sockopt::KeepAlive, &true)?;
-                setsockopt(&tcp, sockopt::TcpKeepIdle, &KEEPALIVE_SECONDS)?;
-                return Ok(tcp);
-            }
-            Err(error) if error.kind() == ErrorKind::TimedOut => failure = timed_out(timeout),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+fn connect_tcp(
+    host: &str,
+    port: u16,
+    deadline: Instant,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    let tcp = dial::tcp(&addresses(host, port, timeout)?, deadline)?;
+    tcp.set_nodelay(true)?;
+    setsockopt(&tcp, sockopt::KeepAlive, &true)?;
+    setsockopt(&tcp, sockopt::TcpKeepIdle, &KEEPALIVE_SECONDS)?;
+    Ok(tcp)
 }
 
 fn timed_out(timeout: Duration) -> io::Error {

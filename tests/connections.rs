@@ -8,6 +8,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -310,6 +311,21 @@ fn a_host_that_does_not_answer_costs_the_connect_timeout() {
     let text = format!("{addr}: no connection within 0.3 s");
     assert!(visit.warning().contains(&text), "{}", visit.warning());
     assert!(visit.took >= Duration::from_millis(300), "{:?}", visit.took);
+    assert!(visit.took < Duration::from_millis(300) + SLOWNESS, "{:?}", visit.took);
+}
+
+#[test]
+fn a_unix_socket_whose_server_stopped_with_a_full_queue_fails_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("redis.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    // One is accepted and never answered; it would block from the second on.
+    let _queue = UnixStream::connect(&path).unwrap();
+    let site = Site::start(&php(&format!("unix://{}?timeout=0.3", path.display())));
+    let visit = site.visit("alice", READ);
+    assert!(visit.body.ends_with("false of nobody."), "{}", visit.body);
+    assert!(visit.warning().contains("no connection within 0.3 s"), "{}", visit.warning());
     assert!(visit.took < Duration::from_millis(300) + SLOWNESS, "{:?}", visit.took);
 }
 
