@@ -11,6 +11,7 @@ use redis::RedisError;
 use crate::key::InvalidSid;
 use crate::lock::Holder;
 use crate::save_path::ParseError;
+use crate::stored_form::Codec;
 
 /// A failed session operation.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,26 @@ pub enum Error {
          every node, and let the compressed sessions expire first"
     )]
     Compression(String),
+    /// phpredis has compressed this session.
+    #[error(
+        "The session on {host} is compressed ({codec}), which is not supported yet: phpredis has \
+         written it with redis.session.compression; set that to none on every node, and let such \
+         sessions expire"
+    )]
+    Compressed {
+        /// The server, without credentials.
+        host: String,
+        /// With what.
+        codec: Codec,
+    },
+    /// It begins as one that phpredis has compressed.
+    #[error("The session on {host} begins as one compressed with {codec} does, and is damaged")]
+    Damaged {
+        /// The server, without credentials.
+        host: String,
+        /// With what.
+        codec: Codec,
+    },
     /// The session id cannot name a key; nothing was sent.
     #[error("Invalid session key: {0}")]
     Sid(#[from] InvalidSid),
@@ -170,6 +191,8 @@ impl Error {
             Self::SavePath(_)
             | Self::NoSeeds
             | Self::Compression(_)
+            | Self::Compressed { .. }
+            | Self::Damaged { .. }
             | Self::Sid(_)
             | Self::Refused { .. }
             | Self::Unconfirmed { .. }

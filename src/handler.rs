@@ -18,6 +18,7 @@ use crate::process::Process;
 use crate::queue::{Outcome, Progress, Queue};
 use crate::scripts::Wanted;
 use crate::settings::{Refresh, Settings, Ttl};
+use crate::stored_form::{self, Form};
 use crate::topology::Target;
 use known::{Lock, Sessions, Snapshot, Stage};
 
@@ -187,9 +188,22 @@ impl Handler {
                 Progress::Waiting => return Ok(Progress::Waiting),
             },
         };
+        if let Some(data) = &data {
+            self.refuse_compressed(&sid, data)?;
+        }
         self.sessions.entry(&sid).stage = Stage::Parked { existed: data.is_some() };
         self.data = data.unwrap_or_default();
         Ok(Progress::Done(()))
+    }
+
+    /// PHP would make nonsense of what is compressed, and store that.
+    fn refuse_compressed(&self, sid: &Sid, data: &[u8]) -> Result<(), Error> {
+        let host = || self.target.place(sid).map(|place| self.target.name(&place));
+        match stored_form::form(data) {
+            Form::Plain => Ok(()),
+            Form::Compressed(codec) => Err(Error::Compressed { host: host()?, codec }),
+            Form::Damaged(codec) => Err(Error::Damaged { host: host()?, codec }),
+        }
     }
 
     /// PHP has its copy of `self.data`.

@@ -24,6 +24,7 @@
 //! | [`deadline`] | the end of all that a thread waits for |
 //! | [`lookup`], [`socket`], [`tls`], [`resp`] | host names and bytes with a deadline, encryption, the protocol |
 //! | [`save_path`], [`settings`] | what the user configured |
+//! | [`stored_form`] | whether a session is stored compressed |
 //! | [`key`] | session ids and the keys made of them |
 //! | [`log`] | where events go |
 //! | [`error`] | why something failed, in words for the operator |
@@ -58,6 +59,7 @@ pub mod sentinel;
 pub mod settings;
 pub mod socket;
 pub mod store;
+pub mod stored_form;
 pub mod threads;
 pub mod tls;
 pub mod topology;
