@@ -60,7 +60,7 @@ tcp://h?database=x
 tcp://h?persistent=maybe
   session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?persistent=maybe'): persistent must be 0 or 1
 tcp://h/3
-  session_start(): Failed to parse session.save_path (error at offset 0, url was 'tcp://h/3'): phpredis ignores /3 here: write ?database=3, or redis:// or rediss://
+  session_start(): Failed to parse session.save_path (error at offset 0, url was 'tcp://h/3'): /3 is a database only with redis:// or rediss://: write one of these, or ?database=3
 redis://h/1?database=2
   session_start(): Failed to parse session.save_path (error at offset 0, url was 'redis://h/1?database=2'): /1 and database=2 disagree
 tcp://h?auth[a]=x

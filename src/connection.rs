@@ -16,7 +16,7 @@ use crate::link::Link;
 use crate::login::{self, Manners, Role, Style};
 use crate::lookup::Unresolved;
 use crate::resp::{Reader, garbage, pack};
-use crate::save_path::{Host, Tls};
+use crate::save_path::{Address, Host, STILL_FILES, Tls};
 use crate::socket::{Idle, Socket};
 use crate::tls;
 
@@ -86,7 +86,7 @@ impl Connection {
 
     fn connect(host: &Host, tls: Option<&Arc<ClientConfig>>) -> Result<Self, String> {
         let socket = Socket::connect(&host.address, host.timeout)
-            .map_err(|e| format!("{e} ({})", remedy(&e)))?;
+            .map_err(|e| format!("{e} ({})", remedy(&e, &host.address)))?;
         let stream = match tls {
             None => Stream::Plain(socket),
             Some(config) => Stream::Tls(Box::new(Encrypted {
@@ -230,7 +230,10 @@ pub fn hung_up(host: &Host, reason: String) -> Error {
 }
 
 /// What to look at when there is no connection.
-fn remedy(error: &io::Error) -> &'static str {
+fn remedy(error: &io::Error, address: &Address) -> &'static str {
+    if matches!(address, Address::Unix(path) if path.is_dir()) {
+        return STILL_FILES;
+    }
     match error.kind() {
         _ if error.get_ref().is_some_and(|e| e.is::<Unresolved>()) => {
             "is the name right, and do its name servers answer?"

@@ -25,12 +25,13 @@ mod standalone;
 mod tests;
 mod tls;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use address::Address;
 pub use auth::{Auth, Secret};
 pub use cluster::{Cluster, Failover};
-pub use mask::{masked, masked_in, with_entities};
+pub use mask::{masked, masked_in, masked_refusal, with_entities};
 pub use sentinel::Sentinel;
 pub use standalone::Standalone;
 pub use tls::{Tls, TlsVersion};
@@ -167,6 +168,7 @@ fn read(text: Piece<'_>) -> Result<Parsed, Fault> {
             "session.save_path is empty: it is not set, or the environment variable in it is not",
         ));
     }
+    refuse_files(inner)?;
     let mut warnings = Vec::new();
     let form = address::split_scheme(inner).0.and_then(address::announced).map(|(form, _)| form);
     let topology = match form {
@@ -180,6 +182,40 @@ fn read(text: Piece<'_>) -> Result<Parsed, Fault> {
         }
     };
     Ok(Parsed { save_path: SavePath { topology }, warnings })
+}
+
+/// Says so where the text is that of PHP's own handler for files, or what
+/// PHP has left of it or of a cluster's.
+fn refuse_files(text: Piece<'_>) -> Result<(), Fault> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let mut parts = text.text().split(';').map(str::trim);
+    let has_levels = parts.next().is_some_and(is_number);
+    let is_cut = text.len() < 6 && is_number(text.text());
+    if is_cut || has_levels && parts.next_back().is_some_and(|path| path.starts_with('/')) {
+        return Err(text.fault(STILL_FILES));
+    }
+    let seed = text.text().strip_prefix("seed[").and_then(|rest| rest.strip_suffix(']'));
+    match seed.is_some_and(|key| key.chars().all(|c| c.is_ascii_alphanumeric())) {
+        true => Err(text.fault(format!("seed[] {}", options::NO_VALUE))),
+        false => Ok(()),
+    }
+}
+
+/// What is said of a save path that is no server's.
+pub const STILL_FILES: &str = "this is a directory: session.save_path is still that of \
+                               session.save_handler = files; write where Redis is, such as \
+                               tcp://127.0.0.1:6379";
+
+/// Whether phpredis is loaded, which may read the same save path elsewhere.
+static BESIDE_PHPREDIS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, messages say where phpredis would do something else.
+pub fn notice_phpredis() {
+    BESIDE_PHPREDIS.store(true, Ordering::Relaxed);
+}
+
+fn is_beside_phpredis() -> bool {
+    BESIDE_PHPREDIS.load(Ordering::Relaxed)
 }
 
 /// Reads a URL that must be all of `text` up to its query.

@@ -26,7 +26,7 @@ use super::ffi::{
     zend_update_property_stringl,
 };
 use super::ini;
-use crate::save_path::{masked, masked_in, with_entities};
+use crate::save_path::{masked, masked_in, masked_refusal, with_entities};
 
 /// PHP asks for the value that the settings files gave.
 const DISPLAY_ORIGINAL: c_int = 1;
@@ -147,8 +147,13 @@ fn shown(save_path: &[u8]) -> String {
 
 /// The text with a masked save path, if it shows one that has secrets.
 fn without_secrets(text: &[u8]) -> Option<Vec<u8>> {
-    if !RUNS.load(Ordering::Acquire) || !ini::may_lead_to_us() {
+    if !RUNS.load(Ordering::Acquire) {
         return None;
+    }
+    // What is refused may be the save path of a handler that is not set yet.
+    let refusal = catch_unwind(AssertUnwindSafe(|| masked_refusal(text))).unwrap_or_default();
+    if refusal.is_some() || !ini::may_lead_to_us() {
+        return refusal;
     }
     let save_path = ini::save_path()?.to_bytes();
     catch_unwind(AssertUnwindSafe(|| masked_in(text, save_path))).unwrap_or_default()

@@ -34,6 +34,7 @@ use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
 use crate::fork;
 use crate::handler::Serves;
 use crate::process::Process;
+use crate::save_path;
 
 /// The name that `php -m` shows.
 const NAME: &CStr = c"redis_session";
@@ -78,11 +79,15 @@ extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
     for handler in &HANDLERS.0 {
         // SAFETY: our names are C strings in constants.
         let name = unsafe { CStr::from_ptr(handler.s_name) };
-        // Where phpredis is loaded it keeps its names.
-        if server_of(name) == Server::Nobody {
+        match server_of(name) {
+            // Where phpredis is loaded it keeps its names.
+            Server::Another => save_path::notice_phpredis(),
             // SAFETY: the entry is static. Fails only where PHP's table of
             // save handlers is full, which phpinfo() then shows.
-            unsafe { php_session_register_module(handler) };
+            Server::Nobody => unsafe {
+                php_session_register_module(handler);
+            },
+            Server::Us => {}
         }
     }
     0

@@ -5,6 +5,7 @@
 //! The `url` crate judges the host.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use url::Host as UrlHost;
@@ -74,8 +75,6 @@ const SCHEMES: [(&str, Form, Security); 18] = [
     ("tcp", Form::Tcp, Security::Plain),
     ("tls", Form::Tcp, Security::Tls),
     ("ssl", Form::Tcp, Security::Tls),
-    ("tlsv1.2", Form::Tcp, Security::Version(TlsVersion::Tls12)),
-    ("tlsv1.3", Form::Tcp, Security::Version(TlsVersion::Tls13)),
     ("unix", Form::Unix, Security::Plain),
     ("redis", Form::Url, Security::Plain),
     ("rediss", Form::Url, Security::Tls),
@@ -89,6 +88,8 @@ const SCHEMES: [(&str, Form, Security); 18] = [
     ("rediss-cluster", Form::Cluster, Security::Tls),
     ("valkey-cluster", Form::Cluster, Security::Plain),
     ("valkeys-cluster", Form::Cluster, Security::Tls),
+    ("tlsv1.2", Form::Tcp, Security::Version(TlsVersion::Tls12)),
+    ("tlsv1.3", Form::Tcp, Security::Version(TlsVersion::Tls13)),
 ];
 
 /// What `scheme` announces.
@@ -292,10 +293,11 @@ fn read_service(path: Piece<'_>) -> Result<(String, Piece<'_>), Fault> {
 
 /// Reads `host[:port]`.
 pub(super) fn tcp(authority: Piece<'_>, default_port: u16) -> Result<Address, Fault> {
+    let (bare, bare_end) = bare_ipv6(authority).unzip();
     let host_end = if authority.text().starts_with('[') {
         authority.find(']').map(|end| end + 1)
     } else {
-        authority.find(':')
+        bare_end.or(authority.find(':'))
     };
     let host_end = host_end.unwrap_or(authority.len());
     let (host, port) = authority.split_at(host_end);
@@ -316,6 +318,9 @@ pub(super) fn tcp(authority: Piece<'_>, default_port: u16) -> Result<Address, Fa
     if host.is_empty() {
         return Err(authority.fault("there is no host"));
     }
+    if let Some(address) = bare {
+        return Ok(Address::Tcp { host: address.to_string(), port });
+    }
     // What the crate lets pass is wider than any name that can be resolved.
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let host = match UrlHost::parse(host.text()) {
@@ -327,6 +332,15 @@ pub(super) fn tcp(authority: Piece<'_>, default_port: u16) -> Result<Address, Fa
         }
     };
     Ok(Address::Tcp { host, port })
+}
+
+/// An IPv6 address without brackets, and where its port's colon is: what
+/// follows the last colon is the port, as phpredis reads it. Where that leaves
+/// no address, as without a port, there is none.
+fn bare_ipv6(authority: Piece<'_>) -> Option<(Ipv6Addr, usize)> {
+    let (host, port) = authority.text().rsplit_once(':')?;
+    let is_port = query::digits(port).is_some_and(|port| (1..=65535).contains(&port));
+    Some((host.parse().ok().filter(|_| is_port)?, host.len()))
 }
 
 /// Splits `[user info@]site`.

@@ -132,13 +132,6 @@ pub(super) fn seed(value: Piece<'_>) -> Result<(Option<Security>, Address), Faul
             return Err(site.fault("before its host only tcp://, tls:// or ssl:// may stand"));
         }
     };
-    // phpredis takes what follows the last colon for the port, so that an
-    // IPv6 address needs no brackets.
-    let bracketed = site.text().rsplit_once(':').and_then(|(host, port)| {
-        let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-        is_ipv6.then(|| format!("[{host}]:{port}"))
-    });
-    let site = bracketed.as_deref().map_or(site, Piece::of);
     Ok((security, address::tcp(site, Form::Cluster.default_port())?))
 }
 

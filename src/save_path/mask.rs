@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::address::{Form, announced, locate, site, split_scheme};
 use super::cluster::is_query;
 use super::piece::{Piece, is_separator, is_space};
-use super::query::{self, Kind};
+use super::query::{self, Kind, has_known_parameter};
 
 /// The text with `***` for what may be secret. Control characters are
 /// replaced, so that the text fits into one line of a log.
@@ -38,6 +38,42 @@ pub fn masked_in(message: &[u8], save_path: &[u8]) -> Option<Vec<u8>> {
         return plain;
     }
     replaced(message, escaped.as_bytes(), || with_entities(&masked(&text))).or(plain)
+}
+
+/// How PHP quotes what `open_basedir` does not allow, and what follows it.
+const NOT_ALLOWED: [&str; 2] =
+    ["open_basedir restriction in effect. File(", ") is not within the allowed path(s)"];
+
+/// `message` with a masked text in place of a save path that is refused
+/// before it is anybody's, as by `open_basedir`: PHP takes it for a directory.
+/// Of what is no path it shows a part only, behind a `;` of the password.
+#[must_use]
+pub fn masked_refusal(message: &[u8]) -> Option<Vec<u8>> {
+    let text = str::from_utf8(message).ok()?;
+    let [before, behind] = NOT_ALLOWED;
+    let from = text.find(before)? + before.len();
+    let to = text.rfind(behind).filter(|to| *to >= from)?;
+    let (head, tail) = text.split_at(to);
+    let (head, quoted) = head.split_at(from);
+    let plain = without_entities(quoted);
+    let has_scheme = split_scheme(Piece::of(&plain)).0.is_some() || plain.contains("://");
+    let is_of_setting = ["ini_set(", "ini_alter(", "session_save_path("]
+        .iter()
+        .any(|function| head.starts_with(function));
+    let shown = match &plain {
+        path if path.starts_with(['/', '.']) && !has_scheme => return None,
+        other if has_scheme || is_query(Piece::of(other)) => masked(other),
+        _ if is_of_setting => "***".to_owned(),
+        _ => return None,
+    };
+    let shown = if plain == quoted { shown } else { with_entities(&shown) };
+    (shown != quoted).then(|| format!("{head}{shown}{tail}").into_bytes())
+}
+
+/// The text that PHP shows so in web pages.
+fn without_entities(text: &str) -> String {
+    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#039;", "'"), ("&amp;", "&")];
+    pairs.iter().fold(text.to_owned(), |text, (entity, c)| text.replace(entity, c))
 }
 
 /// `text` with another word for each `secret` in it, if there is one and the
@@ -146,8 +182,10 @@ fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
     }
     let is_end = if is_whole { is_space } else { is_separator };
     let last_at = body.text().rfind('@').unwrap_or(0);
-    if body.find(is_end).is_some_and(|index| index < last_at) {
-        // What separates may be in a password.
+    let is_server = matches!(form, None | Some(Form::Unix)) && !is_query;
+    let in_server = is_server && !has_known_parameter(body.split_at(last_at).0);
+    if last_at > 0 && in_server || body.find(is_end).is_some_and(|index| index < last_at) {
+        // What separates may be in a password, and so may a ? or a /.
         hidden.push(suspect(body)..segment.end());
         return;
     }

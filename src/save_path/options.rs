@@ -6,7 +6,7 @@ use super::Host;
 use super::address::{Form, Place};
 use super::auth::AuthParameters;
 use super::piece::{Fault, Piece};
-use super::query::{self, Parameter};
+use super::query::{self, Kind, Parameter};
 use super::tls::switch;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,6 +17,11 @@ const MAX_SECONDS: f64 = 1e9;
 /// Why a weight is refused where sessions are not shared out by weights.
 pub(super) const NO_WEIGHT: &str = "weight makes no sense here: it shares sessions out among \
                                     servers that know nothing of each other";
+
+/// What is said of a parameter without a `=`.
+pub(super) const NO_VALUE: &str = "has no value: is the value of session.save_path in double \
+                                   quotes? PHP cuts it at the = otherwise (for an empty value \
+                                   write the = too)";
 
 /// One parameter, decoded.
 pub(super) struct Given<'a> {
@@ -56,6 +61,9 @@ pub(super) fn host(
         let (name, key) = parameter.decoded_name()?;
         let value = parameter.value.decoded(true)?;
         let named = |reason: &str| piece.fault(format!("{name} {reason}"));
+        if !parameter.is_set() && parameter.kind() != Kind::Unknown {
+            return Err(piece.fault(format!("{} {NO_VALUE}", parameter.name.shown())));
+        }
         if own(&Given { name: &name, key: key.as_deref(), value: &value, piece })? {
             continue;
         }
@@ -96,9 +104,15 @@ pub(super) fn host(
             return Err(part.fault(format!("/{path} and database={database} disagree")));
         }
         (Some(path), None) => {
-            return Err(part.fault(format!(
-                "phpredis ignores /{path} here: write ?database={path}, or redis:// or rediss://"
-            )));
+            return Err(part.fault(match super::is_beside_phpredis() {
+                true => format!(
+                    "phpredis ignores /{path} here: write ?database={path}, or redis:// or rediss://"
+                ),
+                false => format!(
+                    "/{path} is a database only with redis:// or rediss://: write one of these, \
+                     or ?database={path}"
+                ),
+            }));
         }
     };
     host.auth = match (place.auth, auth.finish(part)?) {

@@ -93,6 +93,13 @@ pub(super) fn has_known_parameter(text: Piece<'_>) -> bool {
         .any(|parameter| parameter.is_set() && parameter.kind() != Kind::Unknown)
 }
 
+/// Whether the last known parameter of `text` holds a secret: what follows it
+/// may be a part of that.
+pub(super) fn ends_in_secret(text: Piece<'_>) -> bool {
+    let kinds = text.split(|c| matches!(c, '?' | '&')).skip(1).map(|one| parameter(one).kind());
+    kinds.filter(|kind| *kind != Kind::Unknown).last() == Some(Kind::Secret)
+}
+
 /// A number without sign or space.
 pub(super) fn digits(text: &str) -> Option<u32> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -3,7 +3,7 @@
 //! Each holds its share of the sessions.
 
 use super::piece::{Fault, Piece, is_separator};
-use super::{Host, STANDS_ALONE, address, options};
+use super::{Host, STANDS_ALONE, address, options, query};
 
 /// The servers of a save path, in the order of the text; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,22 +42,40 @@ impl Standalone {
     }
 }
 
+/// What to write where a password has cut the list.
+const IN_SECRET: &str = "in a password write a comma as %2C and a space as %20; a further server \
+                         begins with tcp://";
+
 /// Reads the list, which is all of `text` and holds something.
 pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Standalone, Fault> {
     let mut hosts = Vec::new();
     let mut total: u32 = 0;
-    for part in text.split(is_separator) {
-        if part.is_empty() {
-            continue;
-        }
+    let mut before: Option<Piece<'_>> = None;
+    for part in text.split(is_separator).filter(|part| !part.is_empty()) {
         part.refuse_variable()?;
+        let secret = before.filter(|before| query::ends_in_secret(*before));
+        let may_be_secret = secret.is_some() && address::split_scheme(part).0.is_none();
+        // A list has more between its servers, or says what the next one is.
+        let is_close = secret.is_some_and(|secret| secret.end() + 1 == part.at());
+        if may_be_secret && is_close && !query::has_known_parameter(part) {
+            return Err(
+                part.fault(format!("what follows the value before it is no server: {IN_SECRET}"))
+            );
+        }
+        before = Some(part);
         let scheme = address::split_scheme(part).0;
         if let Some((form, _)) = scheme.and_then(address::announced)
             && form.stands_alone()
         {
             return Err(part.fault(STANDS_ALONE));
         }
-        let host = options::host(address::place(part)?, part, warnings, |_| Ok(false))?;
+        let place = address::place(part).map_err(|fault| match may_be_secret {
+            true if !fault.reason.contains("%2C") => {
+                Fault { reason: format!("{} ({IN_SECRET})", fault.reason), ..fault }
+            }
+            _ => fault,
+        });
+        let host = options::host(place?, part, warnings, |_| Ok(false))?;
         total = total
             .checked_add(host.weight)
             .ok_or_else(|| part.fault("the sum of all weights is over 4294967295"))?;

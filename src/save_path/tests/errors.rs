@@ -78,6 +78,16 @@ fn a_bad_address_is_refused() {
 fn a_password_that_splits_the_list_is_refused() {
     refuses("redis://u:a,b@h", 9, "%2C");
     refuses("redis://u:1,b@h", 12, "%2C");
+    for text in ["tcp://h?auth=pa,ss", "tcp://h?auth=pa ss", "h:1?auth[]=u&auth[]=pa,ss:1"] {
+        let error = error(text);
+        assert!(error.reason.contains("%2C") && error.reason.contains("%20"), "{text}: {error}");
+        assert!(error.masked.ends_with("=***"), "{error}");
+    }
+    refuses("tcp://h?auth=pa, s$s", 17, "%2C");
+    refuses("tcp://h?auth=pa,ss&weight=2", 16, "%2C");
+    for text in ["tcp://h1?auth=pa, h2", "h1?weight=2,h2", "h1?auth=pa,h2:1?auth=pa"] {
+        assert_eq!(hosts(text).len(), 2, "{text}");
+    }
     refuses("u:p@h", 0, "needs a scheme");
 }
 
@@ -141,7 +151,7 @@ fn what_is_said_twice_and_differs_is_refused() {
     refuses("h,redis://h/3?database=5", 2, "/3 and database=5 disagree");
     refuses("redis://h/3?database=0", 0, "disagree");
     refuses("redis://:a@h?auth=b", 0, "disagree");
-    refuses("tcp://h/3", 0, "phpredis ignores /3 here");
+    refuses("tcp://h/3", 0, "/3 is a database only with redis:// or rediss://: write one of");
     refuses("tcp://h/3?database=1", 0, "disagree");
 }
 
@@ -168,4 +178,43 @@ fn an_unknown_parameter_is_a_warning() {
             "unknown parameter 'foo[bar]' at offset 26 of session.save_path is ignored",
         ]
     );
+}
+
+#[test]
+fn a_parameter_without_a_value_asks_for_the_quotes() {
+    for (text, offset) in [
+        ("tcp://h:1?auth", 10),
+        ("tcp://h?auth[]", 8),
+        ("tcp://h?auth[user]", 8),
+        ("tcp://h?weight=1&database", 17),
+        ("redis://h?prefix", 10),
+        ("unix:///s?persistent_id", 10),
+        ("tls://h?stream[cafile]", 8),
+        ("redis-sentinel://h/m?sentinel_auth", 21),
+        ("redis-cluster://h?failover", 18),
+        ("seed[]=h:1&auth", 11),
+        ("seed[]", 0),
+        ("seed[0]", 0),
+    ] {
+        refuses(text, offset, "has no value: is the value of session.save_path in double quotes?");
+    }
+    for text in ["tcp://h?auth=", "tcp://h?auth[]=&prefix=", "tls://h?stream[cafile]="] {
+        assert_eq!(login(text), None, "{text}");
+    }
+}
+
+#[test]
+fn the_save_path_of_files_is_recognised() {
+    for text in ["5;0600;/var/lib/php/sessions", "2;/tmp", "\"3;/tmp\"", "5", "0;600;/tmp"] {
+        let error = error(text);
+        assert!(error.reason.contains("session.save_handler = files"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_ipv6_address_that_may_be_either_needs_brackets() {
+    refuses("tcp://2001:db8:1:2:3:4:5:6379", 10, "IPv6 address needs brackets");
+    refuses("tcp://2001:db8::1", 10, "IPv6 address needs brackets");
+    refuses("tcp://::1:0", 6, "IPv6 address needs brackets");
+    refuses("tcp://::1:65536", 6, "IPv6 address needs brackets");
 }

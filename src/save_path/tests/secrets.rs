@@ -1,5 +1,5 @@
 use super::*;
-use crate::save_path::mask::{masked, masked_in};
+use crate::save_path::mask::{masked, masked_in, masked_refusal};
 
 #[test]
 fn a_password_is_masked_and_the_rest_is_shown() {
@@ -38,6 +38,7 @@ fn what_nobody_understands_is_masked() {
         ("redis://pw:@h", "redis://***@h"),
         ("foo:///u:pw@h", "foo://***"),
         ("u:pw@h", "u:***"),
+        ("u:1/?w@h", "u:***"),
         ("tcp://h?auth=p&w", "tcp://h?auth=***"),
         ("tcp://h?auth=p,w&weight=1", "tcp://h?auth=***"),
         ("tcp://h?auth=a:b,c@d", "tcp://h***"),
@@ -118,4 +119,97 @@ fn debug_shows_no_password() {
     let text = "rediss://u:hunter2@h?stream[passphrase]=hunter3";
     let debug = format!("{:?}", SavePath::parse(text).unwrap());
     assert!(!debug.contains("hunter"), "{debug}");
+}
+
+/// Every form that a password may stand in, where `{}` is.
+const FORMS: [&str; 24] = [
+    "redis://u:{}@h:1/2?weight=2",
+    "redis://:{}@h",
+    "redis://{}@h",
+    "tcp://u:{}@h:1",
+    "rediss://u:{}@h, redis://h2",
+    "redis://h1 redis://u:{}@h2",
+    "valkey://u:{}@[::1]:1?timeout=1",
+    "tcp://h:1?auth={}",
+    "tcp://h:1?auth={}&weight=2",
+    "tcp://h:1?weight=2&auth={}, tcp://h2",
+    "h:1?auth[]=u&auth[]={}",
+    "h?auth[user]=u&auth[pass]={}&database=1",
+    "unix:///s?auth={}",
+    "/s?auth={}",
+    "tls://h?stream[passphrase]={}&prefix=a",
+    "u:{}@h",
+    "redis-cluster://u:{}@h1:1,h2?weight=2",
+    "redis-cluster://h1,h2?auth={}&timeout=1",
+    "redis-sentinel://u:{}@s1:1,s2/m/2?prefix=a",
+    "redis-sentinel://s1/m?sentinel_auth={}",
+    "seed[]=h1:1&auth={}&timeout=1",
+    "seed[]=h1:1&seed[]=h2:1&auth[]=u&auth[]={}",
+    "auth={}&seed[]=h1:1",
+    "redis+x://u:{}@h",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(3000) })]
+
+    #[test]
+    fn no_password_is_shown_whatever_it_holds(
+        password in "[ -~]{3,12}", lines in "[ :a-z@/?&=,1]{3,8}", form in 0..FORMS.len(),
+    ) {
+        for password in [&password, &lines] {
+            let text = FORMS[form].replace("{}", password);
+            // What the rest of the text says anyway is no secret, nor is the
+            // mask; and white space alone is what separates servers.
+            let open = FORMS[form].replace("{}", "***") + "***";
+            let blank = password.chars().all(|c| c == ' ' || c == ',');
+            if blank || open.contains(password.as_str()) || password.contains('*') {
+                continue;
+            }
+            let shown = masked(&text);
+            proptest::prop_assert!(!shown.contains(password.as_str()), "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_taken_for_a_host(password in "[qz][a-u0-9:, /?&=@]{2,10}[qz]") {
+        // With a space behind the comma it cannot be told from a list.
+        if password.contains(", ") || password.contains(" ,") || password.contains("  ") || password.contains(",,") {
+            return Ok(());
+        }
+        for text in ["tcp://h:1?auth={}", "h:1?auth[]=u&auth[]={}", "unix:///s?auth={}"] {
+            let text = text.replace("{}", &password);
+            if let Ok(parsed) = SavePath::parse(&text) {
+                let addresses = standalone(&parsed).hosts().iter().map(|host| host.address.to_string());
+                let shown = addresses.collect::<String>() + &parsed.warnings.concat();
+                proptest::prop_assert!(!shown.contains(['q', 'z']), "{text}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_open_basedir_refuses_is_masked() {
+    let message = |function: &str, file: &str| {
+        format!(
+            "{function}: open_basedir restriction in effect. File({file}) is not within the allowed path(s): (/tmp)"
+        )
+    };
+    for (function, file, shown) in [
+        ("ini_set()", "tcp://h?timeout=1&auth=pw", "tcp://h?timeout=1&auth=***"),
+        ("session_save_path()", "redis://u:p)w@h", "redis://u:***@h"),
+        ("ini_set()", "tcp://h?timeout=1&amp;auth=p&lt;w", "tcp://h?timeout=1&amp;auth=***"),
+        ("ini_set()", "seed[]=h:1&auth=pw", "seed[]=h:1&auth=***"),
+        // What is behind a semicolon in a password.
+        ("ini_set()", "pw", "***"),
+    ] {
+        let masked = masked_refusal(message(function, file).as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(masked).unwrap(), message(function, shown));
+    }
+    for (function, file) in [
+        ("ini_set()", "/var/lib/php/sessions"),
+        ("fopen()", "secret.txt"),
+        ("ini_set()", "tcp://h"),
+    ] {
+        assert_eq!(masked_refusal(message(function, file).as_bytes()), None, "{file}");
+    }
 }
