@@ -17,9 +17,10 @@ mod php {
     use std::process::Command;
 
     /// What we use of PHP that ext-php-rs has no binding for.
-    const FUNCTIONS: [&str; 12] = [
+    const FUNCTIONS: [&str; 13] = [
         "_php_find_ps_module",
         "display_ini_entries",
+        "php_output_get_level",
         "php_session_create_id",
         "php_session_register_module",
         "zend_get_exception_base",

@@ -41,6 +41,8 @@ pub struct Handler {
     queue: Option<(Sid, Queue)>,
     /// What is known of the sessions, and their locks.
     sessions: Sessions,
+    /// Whether PHP is ending the request, so that it writes unasked.
+    pub is_ending: bool,
     /// What the read callback hands to PHP.
     pub data: Vec<u8>,
     /// What the user should know of what went on.
@@ -64,6 +66,7 @@ impl Handler {
             pid: std::process::id(),
             queue: None,
             sessions: Sessions::default(),
+            is_ending: false,
             data: Vec::new(),
             warnings,
         })

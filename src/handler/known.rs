@@ -77,10 +77,12 @@ pub(super) enum Lock {
     No,
     /// It holds it.
     Held(Arc<Held>),
-    /// It has missed it, lost it, or left it to the process it was forked
-    /// from: what it knows of the session may be out of date, so it writes no
-    /// more.
+    /// It has missed it or lost it: what it knows of the session may be out of
+    /// date, so it writes no more.
     Barred,
+    /// The process it was forked from holds it: it does not write either, and
+    /// PHP's own write at its end is nothing it has asked for.
+    Inherited,
 }
 
 /// What is known of one session.

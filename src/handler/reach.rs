@@ -121,7 +121,7 @@ impl Handler {
         self.leave_parent();
         match self.sessions.get(sid).map(|entry| &entry.lock) {
             Some(Lock::Held(held)) => Some(held.clone()),
-            Some(Lock::No | Lock::Barred) | None => None,
+            Some(Lock::No | Lock::Barred | Lock::Inherited) | None => None,
         }
     }
 
@@ -277,7 +277,7 @@ impl Handler {
         self.pid = pid;
         for entry in self.sessions.iter_mut() {
             if let Lock::Held(_) = entry.lock {
-                std::mem::forget(std::mem::replace(&mut entry.lock, Lock::Barred));
+                std::mem::forget(std::mem::replace(&mut entry.lock, Lock::Inherited));
             }
         }
         std::mem::forget(self.queue.take());

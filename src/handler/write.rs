@@ -37,6 +37,9 @@ impl Handler {
         if entry.is_some_and(|entry| entry.is_being_read()) {
             return Err(Error::NotRead);
         }
+        if self.is_ending && entry.is_some_and(|entry| matches!(entry.lock, Lock::Inherited)) {
+            return Ok(Progress::Done(())); // the parent writes it
+        }
         let known = entry.and_then(|entry| entry.existed()) == Some(true);
         let settings = self.settings.clone();
         let held = match &settings.lock {
@@ -110,7 +113,7 @@ impl Handler {
     ) -> Result<Progress<Arc<Held>>, Error> {
         let lock = |handler: &Self| match handler.sessions.get(sid).map(|entry| &entry.lock) {
             Some(Lock::Held(held)) => Some(Ok(held.clone())),
-            Some(Lock::Barred) => Some(Err(Error::NotLocked)),
+            Some(Lock::Barred | Lock::Inherited) => Some(Err(Error::NotLocked)),
             Some(Lock::No) | None => None,
         };
         if let Some(lock) = lock(self) {
@@ -153,8 +156,8 @@ impl Handler {
             Some(entry) => (entry.existed(), entry.lock.clone()),
             None => (None, Lock::No),
         };
-        let mut may_write =
-            self.settings.read_only == ReadOnly::No && !matches!(lock, Lock::Barred);
+        let mut may_write = self.settings.read_only == ReadOnly::No
+            && !matches!(lock, Lock::Barred | Lock::Inherited);
         if existed == Some(false) && may_write {
             return self.write(sid, data, ttl);
         }

@@ -124,6 +124,20 @@ unsafe fn persist<T>(
     persisted
 }
 
+/// As [`conclude`], for what PHP calls before it has sent its headers: where
+/// all is well, a warning that would be printed now, and so send them without
+/// the session's cookie, is left for a later callback.
+///
+/// # Safety
+/// As for [`report`].
+unsafe fn conclude_start(done: bool) -> zend_result {
+    if done && request::warnings_send_headers() {
+        return SUCCESS;
+    }
+    // SAFETY: passed on.
+    unsafe { conclude(done) }
+}
+
 /// Reports what is waiting, and answers PHP.
 ///
 /// # Safety
@@ -190,7 +204,7 @@ unsafe fn open(serves: Serves, mod_data: ModData, save_path: Text) -> zend_resul
         Ok(())
     });
     // SAFETY: passed on; afterwards nothing is owned, no handler is used.
-    unsafe { conclude(opened.is_some() && with(mod_data, |_| Ok(())).is_some()) }
+    unsafe { conclude_start(opened.is_some() && with(mod_data, |_| Ok(())).is_some()) }
 }
 
 unsafe extern "C" fn close(mod_data: ModData) -> zend_result {
@@ -229,7 +243,7 @@ unsafe extern "C" fn read(
                 Ok(())
             });
         }
-        conclude(done)
+        conclude_start(done)
     }
 }
 
@@ -239,13 +253,16 @@ unsafe extern "C" fn write(
     value: *mut zend_string,
     maxlifetime: zend_long,
 ) -> zend_result {
-    let ttl = ttl(maxlifetime);
+    let (ttl, is_ending) = (ttl(maxlifetime), request::is_ending());
     // SAFETY: all pointers are PHP's and live; afterwards nothing is owned.
     unsafe {
         let done = persist(
             mod_data,
             &[sid, value],
-            |handler| handler.write(bytes(sid), bytes(value), ttl),
+            |handler| {
+                handler.is_ending = is_ending;
+                handler.write(bytes(sid), bytes(value), ttl)
+            },
             Handler::interrupt_write,
         );
         conclude(matches!(done, Persisted::Done(())))
@@ -294,12 +311,14 @@ unsafe extern "C" fn validate_sid(mod_data: ModData, sid: *mut zend_string) -> z
     // SAFETY: as for `write`.
     unsafe {
         let step = |handler: &mut Handler| handler.validate(bytes(sid));
-        conclude(match persist(mod_data, &[sid], step, Handler::interrupt_validation) {
+        let known = match persist(mod_data, &[sid], step, Handler::interrupt_validation) {
             Persisted::Done(known) => known,
             Persisted::Failed => false,
             // No reason for a new id: the read fails, or finds another session.
             Persisted::Replaced => true,
-        })
+        };
+        conclude_start(true); // an id that is not known is no failure
+        if known { SUCCESS } else { FAILURE }
     }
 }
 
@@ -313,7 +332,7 @@ unsafe extern "C" fn create_sid(mod_data: ModData) -> *mut zend_string {
                 return sid; // asked by a handler that has not opened us
             }
             if with(mod_data, |handler| handler.is_unused(bytes(sid))) != Some(false) {
-                report();
+                conclude_start(true); // a failure fails the read
                 return sid;
             }
             ext_php_rs_zend_string_release(sid);

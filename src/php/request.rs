@@ -1,14 +1,18 @@
 //! What can be learned of the request that PHP is running, and what must be
 //! done for it while it waits.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 
 use ext_php_rs::ffi::{
-    ext_php_rs_executor_globals, ext_php_rs_process_globals, ext_php_rs_sapi_globals,
+    E_WARNING, ext_php_rs_executor_globals, ext_php_rs_process_globals, ext_php_rs_sapi_globals,
     zend_atomic_bool_store, zend_interrupt_function,
 };
 use ext_php_rs::zend::ExecuteData;
 
+use super::ffi::php_output_get_level;
+
+/// Bit of the executor's `flags` that says that the request is ending.
+const IN_SHUTDOWN: u8 = 1;
 /// Bit of `connection_status` that says the client is gone.
 const ABORTED: u8 = 1;
 
@@ -39,6 +43,31 @@ pub unsafe fn serve_signals() -> bool {
         let process = ext_php_rs_process_globals();
         let gone = u8::try_from((*process).connection_status).unwrap_or(0) & ABORTED != 0;
         (*globals).exception.is_null() && (!gone || (*process).ignore_user_abort)
+    }
+}
+
+/// Whether PHP is ending the request, so that what it does is not asked for.
+pub fn is_ending() -> bool {
+    // SAFETY: reads the globals of this thread, which live as long as PHP.
+    unsafe { (*ext_php_rs_executor_globals()).flags & IN_SHUTDOWN != 0 }
+}
+
+/// Whether PHP would print a warning right away, and so send the headers that
+/// are not complete before the session has started. Where a script handles
+/// warnings itself, it wants them at once.
+pub fn warnings_send_headers() -> bool {
+    // SAFETY: reads the globals of this thread, which live as long as PHP; the
+    // level of output buffers is one of them. Runs no PHP code.
+    unsafe {
+        let (globals, process) = (ext_php_rs_executor_globals(), ext_php_rs_process_globals());
+        let warning = c_int::try_from(E_WARNING).unwrap_or_default();
+        let handled = (*globals).user_error_handler.u1.type_info != 0
+            && (*globals).user_error_handler_error_reporting & warning != 0;
+        (*ext_php_rs_sapi_globals()).headers_sent == 0
+            && (*process).display_errors != 0
+            && (*globals).error_reporting & warning != 0
+            && !handled
+            && php_output_get_level() == 0
     }
 }
 
