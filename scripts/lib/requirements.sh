@@ -38,24 +38,24 @@ find_missing() {
 
 # Exits with what to do if something is missing.
 # $1: the checkout; $2: a php-config, or empty as for find_php; $3: yes to
-# install packages, $4: yes if "make" is to be there too (with $3, it is).
+# install packages, "make" among them; $4: yes if that must be there.
 check_requirements() {
-  local root=$1 php_config=$2 deps=$3 make=${4:-$3} missing reasons no_rust_package=''
+  local root=$1 php_config=$2 deps=$3 make=${4:-no} missing reasons no_rust_package=''
   if [[ $php_config ]] && ! command -v "$php_config" >/dev/null; then
     die "--php-config: there is no such program: $php_config"
   fi
-  find_missing "$root" "$php_config" "$make"
-  if ((${#reasons[@]})) && [[ $deps == yes ]] && command -v apt-get >/dev/null; then
+  if [[ $deps == yes ]] && command -v apt-get >/dev/null; then
+    find_missing "$root" "$php_config" yes
     if [[ $no_rust_package ]]; then
       # The lists may be absent (a fresh image), or from before it was there.
       as_root apt-get -q update </dev/null
-      find_missing "$root" "$php_config" "$make"
+      find_missing "$root" "$php_config" yes
     fi
     if ((${#missing[@]})); then install_packages "${missing[@]}"; fi
     hash -r
     no_rust_package=''
-    find_missing "$root" "$php_config" "$make"
   fi
+  find_missing "$root" "$php_config" "$make"
   ((${#reasons[@]})) || return 0
 
   printf 'error: the build needs what is not here:\n' >&2
