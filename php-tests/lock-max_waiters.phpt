@@ -8,7 +8,12 @@ const LOCK = KEY . 'visitor_LOCK';
 ini_set('redis.session.locking_enabled', '1');
 redis('SET', LOCK, 'another-host|1', 'PX', 60000);
 
-redis('SET', KEY . 'visitor_WAITERS', 3, 'PX', 60000);
+const WAITERS = KEY . 'visitor_WAITERS:2';
+// As the server keeps them: place, until when they are counted, how they wait.
+[$living, $dead] = [(time() + 60) * 1000, (time() - 1) * 1000];
+foreach ([1 => $dead, $living, $living, $living, $dead] as $place => $until) {
+    redis('ZADD', WAITERS, $place, "$place:$until:line");
+}
 ini_set('redis_session.lock_max_waiters', '3');
 show_messages();
 session_id('visitor');
@@ -17,7 +22,7 @@ var_dump(session_start(), microtime(true) - $start < 1);
 session_id('visitor');
 ini_set('redis_session.lock_max_waiters', '4');
 ini_set('redis.session.lock_retries', '5');
-var_dump(session_start(), redis('GET', KEY . 'visitor_WAITERS'));
+var_dump(session_start(), redis('ZCARD', WAITERS));
 ?>
 --EXPECTF--
 warning: session_start(): Failed to acquire session lock: as many requests as may wait for this session already (redis_session.lock_max_waiters = 3)
@@ -27,4 +32,4 @@ bool(true)
 warning: session_start(): Failed to acquire session lock: it is held by another client, such as phpredis; gave up after 0.%d s
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)
-string(1) "3"
+int(3)

@@ -90,6 +90,8 @@ impl Handler {
             // The lock of a session elsewhere is of no use here.
             self.close()?;
         }
+        // Called by a handler of PHP's in the middle of a wait.
+        self.leave_queue();
         let sessions = std::mem::take(&mut self.sessions).only_locked();
         *self = Self { sessions, ..fresh };
         Ok(())

@@ -3,9 +3,11 @@
 //! A session has one key, and beside it companions that exist only while
 //! requests compete for it. All of them live in one cluster slot.
 
-/// Ends of our companion keys. An id that ends like one would be another
-/// session's lock.
-const COMPANIONS: [&str; 3] = ["_LOCK", "_BATON", "_WAITERS"];
+/// Ends of our companion keys. The number is the form of that record: one of
+/// another form has another key, so that versions that differ in it get along.
+const COMPANIONS: [&str; 3] = ["_LOCK", "_BATON", "_WAITERS:2"];
+/// Ends that an id may not have: it would be another session's lock.
+const RESERVED: [&str; 4] = ["_LOCK", "_BATON", "_WAITERS", "_WAITERS:2"];
 
 /// Longest id that is accepted, in bytes. PHP itself makes 22 to 256.
 const MAX_SID: usize = 256;
@@ -62,7 +64,7 @@ impl Sid {
             Err(InvalidSid::TooLong)
         } else if bytes.iter().any(|b| *b <= b' ' || *b == 0x7f) {
             Err(InvalidSid::Characters)
-        } else if COMPANIONS.iter().any(|end| bytes.ends_with(end.as_bytes())) {
+        } else if RESERVED.iter().any(|end| bytes.ends_with(end.as_bytes())) {
             Err(InvalidSid::Reserved)
         } else {
             Ok(Self(bytes.to_vec()))
@@ -84,7 +86,7 @@ pub struct Keys {
     pub lock: Vec<u8>,
     /// Where the next holder waits for its turn.
     pub baton: Vec<u8>,
-    /// How many wait.
+    /// Who waits, in the order in which they came.
     pub waiters: Vec<u8>,
 }
 
@@ -166,7 +168,7 @@ mod tests {
         for id in ["a b", "a\n", "a\0b", "\t", "a\x7f"] {
             assert_eq!(Sid::new(id.as_bytes()).err(), Some(InvalidSid::Characters), "{id:?}");
         }
-        for id in ["x_LOCK", "_LOCK", "x_BATON", "x_WAITERS"] {
+        for id in ["x_LOCK", "_LOCK", "x_BATON", "x_WAITERS", "x_WAITERS:2"] {
             assert_eq!(Sid::new(id.as_bytes()).err(), Some(InvalidSid::Reserved), "{id}");
         }
     }
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(keys.session, b"PHPREDIS_CLUSTER_SESSION:abc");
         assert_eq!(keys.lock, b"{PHPREDIS_CLUSTER_SESSION:abc}_LOCK");
         assert_eq!(keys.baton, b"{PHPREDIS_CLUSTER_SESSION:abc}_BATON");
-        assert_eq!(keys.waiters, b"{PHPREDIS_CLUSTER_SESSION:abc}_WAITERS");
+        assert_eq!(keys.waiters, b"{PHPREDIS_CLUSTER_SESSION:abc}_WAITERS:2");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The way to a session's lock: ask for it, wait for a turn, claim it.
 //!
-//! Waiting does not poll: a BLPOP stands in the server's own queue, which
-//! serves the longest waiting first and forgets a client whose connection
-//! has died. Only a holder that does not hand over, such as phpredis, is
-//! looked after at intervals. Every wait ends, and is cut into slices so that
-//! PHP's signals are served.
+//! Waiting does not poll: one BLPOP stands in the server's own queue for the
+//! whole wait, which serves the longest waiting first and forgets a client
+//! whose connection has died. Now and then the request shows on another
+//! connection that it lives, and sees that the lock has a holder; that never
+//! takes a turn. Whoever has to queue up again keeps its ticket, and those that
+//! are served before it let it go first. Only a holder that does not hand over,
+//! such as phpredis, is looked after at intervals. Every wait ends, and is cut
+//! into slices so that PHP's signals are served.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +18,7 @@ use crate::error::Error;
 use crate::link::{Confirmed, Link};
 use crate::lock::{Holder, Token};
 use crate::resp::garbage;
-use crate::scripts::{Scripts, Standing, Turn, Wanted};
+use crate::scripts::{CLAIM_WINDOW, Given, Scripts, Standing, Ticket, Turn, Wanted};
 use crate::settings::{LockPolicy, ReadOnly, Refresh};
 use crate::topology::{Access, Place, Target, has_moved};
 
@@ -25,15 +28,21 @@ const SLICE: Duration = Duration::from_secs(1);
 const MIN_WAIT: Duration = Duration::from_millis(10);
 /// Added to the time a lock has left, as clocks and rounding differ.
 const MARGIN: Duration = Duration::from_millis(5);
-/// Longest wait at the server without asking how things are: a server that
-/// has gone silent is noticed after it, and a baton that a dying waiter took
-/// along delays the others by no more.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How often a waiter looks how things are: a server that has gone silent is
+/// noticed after it, and a baton that a dying waiter took along delays the others
+/// by no more.
+const LOOK: Duration = Duration::from_secs(5);
+/// The same where only so many may wait: one that was killed keeps another out.
+const LOOK_WHERE_LIMITED: Duration = Duration::from_secs(1);
+/// How much later than that a waiter may look and is not taken for dead.
+const LATE: Duration = Duration::from_millis(1500);
+/// How long one whose turn it is not lets those go first who came before it.
+const YIELD: Duration = Duration::from_millis(10);
 /// Longest wait for replicas to have the lock, where `wait_replicas` is set:
 /// a lock that they do not have is lost if the primary fails right now, but
 /// nothing is written without it.
 const MAX_CONFIRMATION: Duration = Duration::from_millis(100);
-/// How long a request without a limit is counted as a waiter.
+/// How long a request without a limit waits at a time.
 const ENDLESS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Something that may take several steps.
@@ -76,22 +85,34 @@ pub enum Outcome {
 pub struct Queue {
     request: Request,
     started: Instant,
-    counted: bool,
+    ticket: Option<Ticket>,
+    /// It has not had to queue up again.
+    in_line: bool,
     wait: Option<Wait>,
 }
 
 /// What a request in the queue is waiting for.
 enum Wait {
-    /// The server's answer, which must be there at the given time.
-    Answer(Checkout, Instant),
-    /// The time to look again at a lock that nobody hands over.
+    /// Its turn, in the server's queue.
+    Turn(Blocked),
+    /// The time to ask again.
     Pause(Instant),
+}
+
+/// A BLPOP that is not answered yet.
+struct Blocked {
+    checkout: Checkout,
+    server: String,
+    /// When the answer must be there.
+    due: Instant,
+    /// When to look how things are.
+    look: Instant,
 }
 
 impl Queue {
     /// Nothing is asked yet: see [`Queue::step`].
     pub fn new(request: Request) -> Self {
-        Self { request, started: Instant::now(), counted: false, wait: None }
+        Self { request, started: Instant::now(), ticket: None, in_line: true, wait: None }
     }
 
     /// Goes on for at most about a second.
@@ -106,49 +127,110 @@ impl Queue {
     ) -> Result<Progress<Outcome>, Error> {
         let slice_ends = Instant::now() + SLICE;
         loop {
-            let slice = slice_ends.saturating_duration_since(Instant::now());
             let turn = match self.wait.take() {
-                None => self.ask(target, policy)?,
+                None => Some(self.ask(target, policy)?),
                 Some(Wait::Pause(until)) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left > slice {
-                        std::thread::sleep(slice);
+                    std::thread::sleep(left_until(until.min(slice_ends)));
+                    if until > slice_ends {
                         self.wait = Some(Wait::Pause(until));
-                        return Ok(Progress::Waiting);
+                        None
+                    } else {
+                        Some(self.ask(target, policy)?)
                     }
-                    std::thread::sleep(left);
-                    self.ask(target, policy)?
                 }
-                Some(Wait::Answer(mut checkout, due)) => match checkout.receive(slice) {
-                    Ok(None) if Instant::now() < due => {
-                        self.wait = Some(Wait::Answer(checkout, due));
-                        return Ok(Progress::Waiting);
-                    }
-                    Ok(None) => self.ask_elsewhere(target, policy, silence())?,
-                    Ok(Some(popped)) => match baton(popped) {
-                        Ok(baton) => {
-                            drop(checkout); // it carries the claim
-                            match baton {
-                                None => self.ask(target, policy)?,
-                                Some(baton) => self.claim(target, policy, &baton)?,
-                            }
-                        }
-                        Err(error) => {
-                            checkout.discard();
-                            return Err(self.failure(target, &error));
-                        }
-                    },
-                    Err(error) => self.ask_elsewhere(target, policy, error)?,
-                },
+                Some(Wait::Turn(blocked)) => {
+                    self.await_turn(target, policy, blocked, slice_ends)?
+                }
             };
             match turn {
-                Turn::Ours(data) => return Ok(Progress::Done(Outcome::Ours(data))),
-                Turn::Unwanted => return Ok(Progress::Done(Outcome::Unwanted)),
-                Turn::Crowded(_) => return Err(Error::Crowded { most: policy.max_waiters }),
-                Turn::Busy { expires, holder } => {
-                    self.counted |= self.request.wanted != Wanted::Unused;
+                None if Instant::now() >= slice_ends => return Ok(Progress::Waiting),
+                None => {}
+                Some(Turn::Ours(data)) => return Ok(Progress::Done(Outcome::Ours(data))),
+                Some(Turn::Unwanted) => return Ok(Progress::Done(Outcome::Unwanted)),
+                Some(Turn::Crowded(_)) => return Err(Error::Crowded { most: policy.max_waiters }),
+                Some(Turn::Stranded) => self.in_line = false,
+                Some(Turn::Busy { expires, holder, ticket }) => {
+                    self.ticket = ticket.or(self.ticket.take());
                     self.start_waiting(target, policy, expires, &holder)?;
                 }
+            }
+        }
+    }
+
+    /// Waits for the answer to BLPOP until the slice ends, or it is time to look.
+    fn await_turn(
+        &mut self,
+        target: &Target,
+        policy: &LockPolicy,
+        mut blocked: Blocked,
+        slice_ends: Instant,
+    ) -> Result<Option<Turn>, Error> {
+        let patience = left_until(slice_ends.min(blocked.look));
+        match blocked.checkout.receive(patience) {
+            Ok(None) if Instant::now() >= blocked.due => {
+                self.ask_elsewhere(target, policy, silence()).map(Some)
+            }
+            Ok(None) if Instant::now() >= blocked.look => self.look(target, policy, blocked),
+            Ok(None) => {
+                self.wait = Some(Wait::Turn(blocked));
+                Ok(None)
+            }
+            Ok(Some(popped)) => match baton(popped) {
+                Ok(baton) => {
+                    drop(blocked); // its connection carries the claim
+                    self.in_line = false; // unless it is our turn now
+                    match baton {
+                        None => self.ask(target, policy).map(Some),
+                        Some(baton) => self.claim(target, policy, &baton).map(|turn| {
+                            let Turn::Busy { holder, ticket, .. } = &turn else {
+                                return Some(turn);
+                            };
+                            if Holder::of(holder) != Holder::Next {
+                                return Some(turn);
+                            }
+                            // It is for one who came before us.
+                            self.ticket = ticket.clone().or(self.ticket.take());
+                            self.wait = Some(Wait::Pause(Instant::now() + YIELD));
+                            None
+                        }),
+                    }
+                }
+                Err(error) => {
+                    blocked.checkout.discard();
+                    Err(self.failure(target, &error))
+                }
+            },
+            Err(error) => self.ask_elsewhere(target, policy, error).map(Some),
+        }
+    }
+
+    /// Shows that we live, and sees who has the lock. The BLPOP stays where it
+    /// stands, unless that is not where the session is served.
+    fn look(
+        &mut self,
+        target: &Target,
+        policy: &LockPolicy,
+        mut blocked: Blocked,
+    ) -> Result<Option<Turn>, Error> {
+        let Request { place, token, failover, .. } = &self.request;
+        let standing = self.standing(policy);
+        let turn = target.run(place, Access::Primary, *failover, |link| {
+            Scripts(link).look(&place.keys, token, standing)
+        });
+        match turn {
+            // What is silent on a new connection is so on ours.
+            Err(Error::Connect { .. }) if !target.is_changing() => {
+                Err(self.failure(target, &silence()))
+            }
+            Err(error) => Err(error),
+            Ok(Turn::Busy { expires, holder, .. }) if blocked.server == target.name(place) => {
+                blocked.look = next_look(policy, expires, &Holder::of(&holder));
+                self.wait = Some(Wait::Turn(blocked));
+                Ok(None)
+            }
+            Ok(_) => {
+                self.in_line = false;
+                Ok(None) // its connection is closed: asks anew
             }
         }
     }
@@ -156,11 +238,11 @@ impl Queue {
     /// Gives up: the server forgets us.
     pub fn leave(&mut self, target: &Target) {
         self.wait = None;
-        if std::mem::take(&mut self.counted) {
-            // If it fails, the count ends with its own time to live.
+        if let Some(ticket) = self.ticket.take() {
+            // If it fails, we are soon forgotten.
             let Request { place, .. } = &self.request;
             let _ = target.run(place, Access::Primary, Duration::ZERO, |link| {
-                Scripts(link).leave(&place.keys)
+                Scripts(link).leave(&place.keys, &ticket)
             });
         }
     }
@@ -170,38 +252,50 @@ impl Queue {
         self.request
     }
 
+    /// How we stand to the queue. One who waits is forgotten when it has not
+    /// looked in time, or its patience is over.
+    fn standing(&self, policy: &LockPolicy) -> Standing<'_> {
+        let lasts = (look_every(policy) + LATE).min(self.left(policy).saturating_add(SLICE));
+        match (&self.ticket, self.request.wanted) {
+            (Some(ticket), _) => Standing::Inside { ticket, lasts, in_line: self.in_line },
+            (None, Wanted::Unused) => Standing::Outside,
+            (None, Wanted::Any | Wanted::Known) => {
+                Standing::Joining { lasts, most: policy.max_waiters }
+            }
+        }
+    }
+
+    /// How much longer we will wait.
+    fn left(&self, policy: &LockPolicy) -> Duration {
+        let waited = self.started.elapsed();
+        policy.patience.map_or(ENDLESS, |patience| patience.saturating_sub(waited))
+    }
+
     fn ask(&self, target: &Target, policy: &LockPolicy) -> Result<Turn, Error> {
         let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let standing = match (self.counted, *wanted) {
-            (true, _) => Standing::Inside,
-            (false, Wanted::Unused) => Standing::Outside,
-            (false, Wanted::Any | Wanted::Known) => Standing::Joining {
-                patience: policy.patience.unwrap_or(ENDLESS).max(MIN_WAIT),
-                most: policy.max_waiters,
-            },
-        };
-        let keys = &place.keys;
+        let (keys, standing) = (&place.keys, self.standing(policy));
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
                 let mut link = self.confirmed(link);
                 Scripts(&mut link).acquire(keys, token, policy.lease, *refresh, *wanted, standing)
             }
             ReadOnly::Wait | ReadOnly::NoWait => {
-                Scripts(link).peek(keys, *refresh, *wanted, standing, b"")
+                Scripts(link).peek(keys, token, *refresh, *wanted, standing, b"")
             }
         })
     }
 
     fn claim(&self, target: &Target, policy: &LockPolicy, baton: &[u8]) -> Result<Turn, Error> {
         let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let keys = &place.keys;
+        let (keys, standing) = (&place.keys, self.standing(policy));
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
-                let mut link = self.confirmed(link);
-                Scripts(&mut link).claim(keys, token, policy.lease, *refresh, *wanted, baton)
+                let (mut link, lease) = (self.confirmed(link), policy.lease);
+                let mut scripts = Scripts(&mut link);
+                scripts.claim(keys, token, lease, *refresh, *wanted, Given { standing, baton })
             }
             ReadOnly::Wait | ReadOnly::NoWait => {
-                Scripts(link).peek(keys, *refresh, *wanted, Standing::Inside, baton)
+                Scripts(link).peek(keys, token, *refresh, *wanted, standing, baton)
             }
         })
     }
@@ -214,11 +308,12 @@ impl Queue {
 
     /// A wait has failed of `error`: sees who serves the session now.
     fn ask_elsewhere(
-        &self,
+        &mut self,
         target: &Target,
         policy: &LockPolicy,
         error: RedisError,
     ) -> Result<Turn, Error> {
+        self.in_line = false;
         let was_silent = error.is_timeout();
         let trouble = Trouble::Exchange(error);
         if has_moved(&trouble) && (target.is_changing() || !was_silent) {
@@ -234,7 +329,7 @@ impl Queue {
         Error::from_server(target.name(&self.request.place), error)
     }
 
-    /// Queues up at the server, for no longer than the lock can last.
+    /// Queues up at the server, for as long as we will wait.
     fn start_waiting(
         &mut self,
         target: &Target,
@@ -242,27 +337,48 @@ impl Queue {
         expires: Option<Duration>,
         holder: &[u8],
     ) -> Result<(), Error> {
-        let waited = self.started.elapsed();
-        let left = policy.patience.map_or(ENDLESS, |patience| patience.saturating_sub(waited));
+        let left = self.left(policy);
         let holder = Holder::of(holder);
         if left.is_zero() || self.request.wanted == Wanted::Unused {
             self.leave(target);
-            return Err(Error::Busy { holder, waited });
+            return Err(Error::Busy { holder, waited: self.started.elapsed() });
         }
-        let time = expires.map_or(left, |expires| left.min(expires + MARGIN));
         if holder == Holder::Foreign {
-            self.wait = Some(Wait::Pause(Instant::now() + time.min(policy.poll)));
+            let expires = expires.map_or(left, |expires| expires + MARGIN);
+            let pause = left.min(expires).min(policy.poll);
+            self.wait = Some(Wait::Pause(Instant::now() + pause));
             return Ok(());
         }
-        let time = time.min(MAX_WAIT).max(MIN_WAIT);
+        let time = left.max(MIN_WAIT);
         let Request { place, failover, .. } = &self.request;
         let seconds = format!("{:.3}", time.as_secs_f64());
         let command: [&[u8]; 3] = [b"BLPOP", &place.keys.baton, seconds.as_bytes()];
         let checkout = target.send(place, *failover, &command)?;
         let due = Instant::now() + time + checkout.read_timeout();
-        self.wait = Some(Wait::Answer(checkout, due));
+        let (server, look) = (target.name(place), next_look(policy, expires, &holder));
+        self.wait = Some(Wait::Turn(Blocked { checkout, server, due, look }));
         Ok(())
     }
+}
+
+fn left_until(time: Instant) -> Duration {
+    time.saturating_duration_since(Instant::now())
+}
+
+fn look_every(policy: &LockPolicy) -> Duration {
+    if policy.max_waiters == 0 { LOOK } else { LOOK_WHERE_LIMITED }
+}
+
+/// When to look at a lock that `expires` and has this `holder`.
+fn next_look(policy: &LockPolicy, expires: Option<Duration>, holder: &Holder) -> Instant {
+    let regular = look_every(policy);
+    let time = match (expires, holder) {
+        (_, Holder::Foreign) => policy.poll,
+        (Some(expires), Holder::Next) => (expires + MARGIN).min(CLAIM_WINDOW / 2),
+        (Some(expires), Holder::Request { .. }) => expires + MARGIN,
+        (None, _) => regular,
+    };
+    Instant::now() + time.clamp(MIN_WAIT, regular)
 }
 
 fn silence() -> RedisError {

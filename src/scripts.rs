@@ -57,6 +57,7 @@ script!(RELEASE, "lua/release.lua");
 script!(RECLAIM, "lua/reclaim.lua");
 script!(RENEW, "lua/renew.lua");
 script!(LEAVE, "lua/leave.lua");
+script!(LOOK, "lua/look.lua");
 
 /// Which sessions a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,28 +80,53 @@ impl Wanted {
     }
 }
 
+/// Names one who waits, and tells its place: whoever came later has a greater
+/// one. It stays with a request wherever that queues up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket(Vec<u8>);
+
 /// How a request stands to the queue for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Standing<'a> {
     /// It will not wait.
     Outside,
     /// It will wait from now on, if it has to.
     Joining {
-        /// For how long at most.
-        patience: Duration,
+        /// After how long without a sign of life it is forgotten.
+        lasts: Duration,
         /// How many requests may wait at a time; 0 is no limit.
         most: u32,
     },
-    /// It waits, and is counted.
-    Inside,
+    /// It waits.
+    Inside {
+        /// What it was given when it joined.
+        ticket: &'a Ticket,
+        /// As for one who joins.
+        lasts: Duration,
+        /// Whether its BLPOP stands in the server's queue where the ticket says.
+        in_line: bool,
+    },
 }
 
-impl Standing {
-    fn words(self) -> [Vec<u8>; 2] {
+/// A baton, and who was given it.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// How that one stands to the queue.
+    pub standing: Standing<'a>,
+    /// What BLPOP gave.
+    pub baton: &'a [u8],
+}
+
+impl Standing<'_> {
+    /// Ticket, how long it lasts, place, most waiters.
+    fn words(self) -> [Vec<u8>; 4] {
+        let place = |in_line| if in_line { b"line".to_vec() } else { b"aside".to_vec() };
         match self {
-            Self::Outside => [b"no".to_vec(), b"0".to_vec()],
-            Self::Joining { patience, most } => [millis(patience), number(most)],
-            Self::Inside => [b"counted".to_vec(), b"0".to_vec()],
+            Self::Outside => [Vec::new(), number(0), place(true), number(0)],
+            Self::Joining { lasts, most } => [Vec::new(), millis(lasts), place(true), number(most)],
+            Self::Inside { ticket, lasts, in_line } => {
+                [ticket.0.clone(), millis(lasts), place(in_line), number(0)]
+            }
         }
     }
 }
@@ -116,7 +142,11 @@ pub enum Turn {
         expires: Option<Duration>,
         /// The lock's value, which tells who that is.
         holder: Vec<u8>,
+        /// Ours in the queue, unless we will not wait.
+        ticket: Option<Ticket>,
     },
+    /// Nobody is blocked in the server's queue: our BLPOP is lost.
+    Stranded,
     /// The session is not as wanted.
     Unwanted,
     /// As many wait as may.
@@ -161,11 +191,13 @@ impl Scripts<'_> {
         lease: Duration,
         refresh: impl Into<Refresh>,
         wanted: Wanted,
-        standing: Standing,
+        standing: Standing<'_>,
     ) -> RedisResult<Turn> {
-        let (lease, [patience, most]) = (millis(lease), standing.words());
-        let args =
-            [token.as_bytes(), &lease, &refreshing(refresh), wanted.word(), &patience, &most];
+        let (lease, refresh, window) = (millis(lease), refreshing(refresh), millis(CLAIM_WINDOW));
+        let [ticket, lasts, place, most] = &standing.words();
+        let token_bytes = token.as_bytes();
+        let args: [&[u8]; 9] =
+            [token_bytes, &lease, &refresh, wanted.word(), &window, ticket, lasts, place, most];
         self.run_and_get(&ACQUIRE, keys, &args, Some(token))
     }
 
@@ -177,10 +209,14 @@ impl Scripts<'_> {
         lease: Duration,
         refresh: impl Into<Refresh>,
         wanted: Wanted,
-        baton: &[u8],
+        given: Given<'_>,
     ) -> RedisResult<Turn> {
-        let (lease, window) = (millis(lease), millis(CLAIM_WINDOW));
-        let args = [token.as_bytes(), &lease, &refreshing(refresh), wanted.word(), baton, &window];
+        let Given { standing, baton } = given;
+        let (lease, refresh, window) = (millis(lease), refreshing(refresh), millis(CLAIM_WINDOW));
+        let [ticket, lasts, ..] = &standing.words();
+        let token_bytes = token.as_bytes();
+        let args: [&[u8]; 8] =
+            [token_bytes, &lease, &refresh, wanted.word(), &window, ticket, lasts, baton];
         self.run_and_get(&CLAIM, keys, &args, Some(token))
     }
 
@@ -189,14 +225,32 @@ impl Scripts<'_> {
     pub fn peek(
         &mut self,
         keys: &Keys,
+        token: &Token,
         refresh: impl Into<Refresh>,
         wanted: Wanted,
-        standing: Standing,
+        standing: Standing<'_>,
         baton: &[u8],
     ) -> RedisResult<Turn> {
-        let (window, [patience, most]) = (millis(CLAIM_WINDOW), standing.words());
-        let args = [&*refreshing(refresh), wanted.word(), &patience, &most, &window, baton];
+        let (refresh, window) = (refreshing(refresh), millis(CLAIM_WINDOW));
+        let [ticket, lasts, place, most] = &standing.words();
+        let token = token.as_bytes();
+        let args: [&[u8]; 9] =
+            [token, &refresh, wanted.word(), &window, ticket, lasts, place, most, baton];
         self.run_and_get(&PEEK, keys, &args, None)
+    }
+
+    /// Shows that a waiter lives while its BLPOP stands in the server's queue,
+    /// and offers a lock that nobody holds to the longest waiting.
+    pub fn look(
+        &mut self,
+        keys: &Keys,
+        token: &Token,
+        standing: Standing<'_>,
+    ) -> RedisResult<Turn> {
+        let [ticket, lasts, place, _] = &standing.words();
+        let window = millis(CLAIM_WINDOW);
+        let args: [&[u8]; 5] = [token.as_bytes(), &window, ticket, lasts, place];
+        turn(self.run(&LOOK, keys, &args)?, Ok(None))
     }
 
     /// Stores the session if we hold its lock, and lets go of that unless it
@@ -274,9 +328,9 @@ impl Scripts<'_> {
         kept(self.run(&RECLAIM, keys, &args)?)
     }
 
-    /// Stops being counted as a waiter.
-    pub fn leave(&mut self, keys: &Keys) -> RedisResult<Kept> {
-        kept(self.run(&LEAVE, keys, &[])?)
+    /// Waits no longer. What was on its way to us is offered to the next.
+    pub fn leave(&mut self, keys: &Keys, ticket: &Ticket) -> RedisResult<Kept> {
+        kept(self.run(&LEAVE, keys, &[&ticket.0])?)
     }
 
     fn run(&mut self, script: &Script, keys: &Keys, args: &[&[u8]]) -> RedisResult<Value> {
@@ -374,15 +428,17 @@ fn turn(outcome: Value, found: RedisResult<Option<Vec<u8>>>) -> RedisResult<Turn
     let Value::Array(parts) = outcome else { return Err(unexpected()) };
     let mut parts = parts.into_iter();
     let mut part = || parts.next().unwrap_or(Value::Nil);
-    match (part(), part(), part()) {
+    match (part(), part(), part(), part()) {
         (Value::Int(1), ..) => Ok(Turn::Ours(found?)),
-        (Value::Int(0), Value::Int(ms), holder) => {
+        (Value::Int(0), Value::Int(ms), holder, ticket) => {
             // Redis says -1 for "never" and -2 for "gone meanwhile".
             let expires = (ms != -1).then(|| Duration::from_millis(ms.try_into().unwrap_or(0)));
-            Ok(Turn::Busy { expires, holder: data(holder)?.unwrap_or_default() })
+            let ticket = data(ticket)?.filter(|ticket| !ticket.is_empty()).map(Ticket);
+            Ok(Turn::Busy { expires, holder: data(holder)?.unwrap_or_default(), ticket })
         }
         (Value::Int(2), ..) => Ok(Turn::Unwanted),
-        (Value::Int(3), _, holder) => Ok(Turn::Crowded(data(holder)?.unwrap_or_default())),
+        (Value::Int(4), ..) => Ok(Turn::Stranded),
+        (Value::Int(3), _, holder, _) => Ok(Turn::Crowded(data(holder)?.unwrap_or_default())),
         _ => Err(unexpected()),
     }
 }

@@ -1,5 +1,5 @@
 //! The lock's scripts against a model of what they promise, in any order that
-//! requests can ask, wait, claim, write, leave and die in.
+//! requests can ask, wait, lose their wait, claim, write, leave and die in.
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -13,7 +13,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use redis_session::connections::Checkout;
 use redis_session::key::Keys;
 use redis_session::lock::Token;
-use redis_session::scripts::{CLAIM_WINDOW, Kept, Scripts, Standing, Storing, Turn, Wanted};
+use redis_session::scripts::{
+    CLAIM_WINDOW, Given, Kept, Scripts, Standing, Storing, Ticket, Turn, Wanted,
+};
 use redis_session::topology::{Access, Place, Target};
 use support::locking::scene::{LEASE, SECOND, joining, place, received, storing, target, ttl};
 use support::process::poll;
@@ -23,6 +25,9 @@ const CASES: u32 = 300;
 /// Requests that write, and after them those that only read.
 const WRITERS: usize = 4;
 const READERS: usize = 2;
+
+/// How long those aside have to take what was offered to one who came later.
+const EARLY: Duration = Duration::from_millis(100);
 
 enum State {
     Idle,
@@ -44,11 +49,22 @@ enum Lock {
     Handed(Vec<u8>),
 }
 
+/// One who waits, as the server knows it.
+struct Waiter {
+    /// None is one that is dead.
+    who: Option<usize>,
+    aside: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Ask,
     Block,
-    Claim,
+    /// Loses the connection that it stands in the queue with.
+    Lose,
+    Look,
+    /// Whether it is said again, as if unanswered.
+    Claim(bool),
     /// So many bytes; and whether it is said again, as if unanswered.
     Write(usize, bool),
     Release,
@@ -64,13 +80,14 @@ struct Model<'a> {
     place: Place,
     states: Vec<State>,
     tokens: Vec<Token>,
+    tickets: Vec<Option<Ticket>>,
+    /// Who waits, in the order in which they came.
+    waiters: Vec<Waiter>,
     /// In the order of the server's queue.
     queue: Vec<usize>,
     lock: Lock,
     /// The baton that nobody has popped; it may be out of date.
     list: Option<Vec<u8>>,
-    counted: i64,
-    ghosts: bool,
     data: Option<Vec<u8>>,
     handed: Instant,
     writes: usize,
@@ -93,11 +110,11 @@ impl<'a> Model<'a> {
             place: place(target, "any"),
             states: (0..all).map(|_| State::Idle).collect(),
             tokens: (0..all).map(|_| Token::new("").unwrap()).collect(),
+            tickets: vec![None; all],
+            waiters: Vec::new(),
             queue: Vec::new(),
             lock: Lock::Free,
             list: None,
-            counted: 0,
-            ghosts: false,
             data: None,
             handed: Instant::now(),
             writes: 0,
@@ -133,19 +150,27 @@ impl<'a> Model<'a> {
 
     fn take(&mut self, who: usize, step: Step) -> Checked {
         match (step, std::mem::replace(&mut self.states[who], State::Idle)) {
-            (Step::Ask, State::Idle) => self.ask(who, joining())?,
-            (Step::Ask, State::Counted) => self.ask(who, Standing::Inside)?,
+            (Step::Ask, State::Idle | State::Counted) => self.ask(who)?,
             (Step::Block, State::Counted) => self.block(who)?,
-            (Step::Claim, State::Popped(baton)) => self.claim(who, &baton)?,
+            (Step::Lose, State::Blocked(wait)) => {
+                self.unblock(who, wait)?;
+                self.waiter(who).aside = true;
+                self.ask(who)?;
+            }
+            (Step::Look, State::Blocked(wait)) => {
+                self.states[who] = State::Blocked(wait);
+                self.look(who)?;
+            }
+            (Step::Claim(again), State::Popped(baton)) => self.claim(who, &baton, again)?,
             (Step::Write(size, again), State::Holding(read)) => {
                 self.write(who, read, size, again)?;
             }
             (Step::Release, State::Holding(_)) => self.release(who)?,
             (Step::Destroy, State::Holding(_)) => self.destroy(who)?,
-            (Step::Leave, State::Counted | State::Popped(_)) => self.leave()?,
+            (Step::Leave, State::Counted | State::Popped(_)) => self.leave(who)?,
             (Step::Leave, State::Blocked(wait)) => {
                 self.unblock(who, wait)?;
-                self.leave()?;
+                self.leave(who)?;
             }
             (Step::Die, state) => self.die(who, state)?,
             (Step::Expire, state) => {
@@ -157,40 +182,95 @@ impl<'a> Model<'a> {
         self.compare()
     }
 
-    fn ask(&mut self, who: usize, standing: Standing) -> Checked {
-        if standing != Standing::Inside {
+    fn place_of(&self, who: usize) -> Option<usize> {
+        self.waiters.iter().position(|waiter| waiter.who == Some(who))
+    }
+
+    fn waiter(&mut self, who: usize) -> &mut Waiter {
+        let place = self.place_of(who).unwrap();
+        &mut self.waiters[place]
+    }
+
+    fn forget(&mut self, who: usize) {
+        self.waiters.retain(|waiter| waiter.who != Some(who));
+        self.tickets[who] = None;
+    }
+
+    fn standing(&self, who: usize) -> (Option<Ticket>, bool) {
+        let in_line = self.place_of(who).is_none_or(|place| !self.waiters[place].aside);
+        (self.tickets[who].clone(), in_line)
+    }
+
+    /// The server says that it is not its turn.
+    fn is_told_to_wait(&mut self, who: usize, ticket: Option<Ticket>) -> Checked {
+        check!(ticket.is_some(), "{who} has no ticket");
+        match &self.tickets[who] {
+            None => self.waiters.push(Waiter { who: Some(who), aside: false }),
+            Some(old) => check!(ticket.as_ref() == Some(old), "{who} has lost its place"),
+        }
+        self.tickets[who] = ticket;
+        self.states[who] = State::Counted;
+        Ok(())
+    }
+
+    fn ask(&mut self, who: usize) -> Checked {
+        if self.tickets[who].is_none() {
             self.tokens[who] = Token::new("").unwrap();
         }
-        let (token, reads_only) = (&self.tokens[who], self.reads_only(who));
+        let (token, reads_only) = (self.tokens[who].clone(), self.reads_only(who));
+        let (ticket, in_line) = self.standing(who);
         let turn = self.run(|scripts, keys| {
+            let standing = standing(ticket.as_ref(), in_line);
             if reads_only {
-                scripts.peek(keys, None, Wanted::Any, standing, b"")
+                scripts.peek(keys, &token, None, Wanted::Any, standing, b"")
             } else {
-                scripts.acquire(keys, token, LEASE, None, Wanted::Any, standing)
+                scripts.acquire(keys, &token, LEASE, None, Wanted::Any, standing)
             }
         });
-        let free = self.is_free();
-        if !reads_only && self.lock != Lock::Free {
-            self.list = None; // taken over, or out of date
-        }
+        let is_next = self.waiters.is_empty() || self.place_of(who) == Some(0);
+        let may = match &self.lock {
+            Lock::Free => reads_only || is_next,
+            Lock::Handed(_) if reads_only || self.waiters.is_empty() => self.is_free(),
+            Lock::Handed(_) => is_next,
+            Lock::HeldBy(_) | Lock::Abandoned => false,
+        };
+        let was_free = self.lock == Lock::Free;
         match turn {
             Turn::Ours(data) => {
-                check!(free, "{who} got it while {:?}", self.lock);
+                check!(may, "{who} got it while {:?}", self.lock);
                 check!(data == self.data, "{who} read something else");
-                self.counted -= i64::from(standing == Standing::Inside).min(self.counted);
-                if !reads_only {
-                    self.lock = Lock::HeldBy(who);
-                    self.states[who] = State::Holding(data);
+                self.forget(who);
+                if reads_only {
+                    if was_free && !self.waiters.is_empty() {
+                        self.let_go(who)?;
+                    }
+                    return Ok(());
                 }
+                if matches!(self.lock, Lock::Handed(_)) {
+                    self.list = None;
+                }
+                self.lock = Lock::HeldBy(who);
+                self.states[who] = State::Holding(data);
             }
-            Turn::Busy { .. } => {
-                check!(!free, "{who} was refused while {:?}", self.lock);
-                self.counted += i64::from(standing != Standing::Inside);
-                self.states[who] = State::Counted;
+            Turn::Busy { ticket, .. } => {
+                check!(!may, "{who} was refused while {:?}", self.lock);
+                self.is_told_to_wait(who, ticket)?;
+                if was_free {
+                    self.let_go(who)?; // to those who came before
+                }
             }
             other => return Err(format!("{other:?}")),
         }
         Ok(())
+    }
+
+    fn look(&mut self, who: usize) -> Checked {
+        let (ticket, in_line) = self.standing(who);
+        let token = &self.tokens[who];
+        let turn =
+            self.run(|scripts, keys| scripts.look(keys, token, standing(ticket.as_ref(), in_line)));
+        check!(matches!(turn, Turn::Busy { .. }), "{who} was told {turn:?}");
+        if self.lock == Lock::Free { self.let_go(who) } else { Ok(()) }
     }
 
     fn block(&mut self, who: usize) -> Checked {
@@ -208,33 +288,57 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    fn claim(&mut self, who: usize, baton: &[u8]) -> Checked {
-        let (token, reads_only) = (&self.tokens[who], self.reads_only(who));
-        let turn = self.run(|scripts, keys| {
-            if reads_only {
-                scripts.peek(keys, None, Wanted::Any, Standing::Inside, baton)
-            } else {
-                scripts.claim(keys, token, LEASE, None, Wanted::Any, baton)
-            }
-        });
+    fn claim(&mut self, who: usize, baton: &[u8], again: bool) -> Checked {
+        let (token, reads_only) = (self.tokens[who].clone(), self.reads_only(who));
+        let (ticket, in_line) = self.standing(who);
+        let early = self.handed.elapsed() < EARLY / 2;
+        let claim = || {
+            self.run(|scripts, keys| {
+                let standing = standing(ticket.as_ref(), in_line);
+                if reads_only {
+                    scripts.peek(keys, &token, None, Wanted::Any, standing, baton)
+                } else {
+                    scripts.claim(keys, &token, LEASE, None, Wanted::Any, Given { standing, baton })
+                }
+            })
+        };
+        let turn = claim();
         let given = self.lock == Lock::Handed(baton.to_vec());
-        // One who does not want the lock needs no baton where there is none.
-        let may_read = given || reads_only && self.is_free();
+        let before = self.place_of(who).unwrap();
+        let passed_over = self.waiters[..before].iter().any(|waiter| waiter.aside);
         match turn {
-            Turn::Ours(data) => {
-                check!(may_read, "{who} claimed while {:?}", self.lock);
+            Turn::Ours(data) if reads_only => {
+                // One who does not want the lock needs no baton where there is none.
+                check!(given || self.is_free(), "{who} read while {:?}", self.lock);
                 check!(data == self.data, "{who} read something else");
-                self.counted = (self.counted - 1).max(0);
-                if !reads_only {
-                    self.lock = Lock::HeldBy(who);
-                    self.states[who] = State::Holding(data);
-                } else if given {
-                    self.hand_over(baton.to_vec())?;
+                let was_free = self.lock == Lock::Free;
+                self.forget(who);
+                if given || was_free && !self.waiters.is_empty() {
+                    self.let_go(who)?;
                 }
             }
-            Turn::Busy { .. } => {
-                check!(!may_read, "{who} could not claim");
-                self.states[who] = State::Counted;
+            Turn::Ours(data) => {
+                check!(given, "{who} claimed while {:?}", self.lock);
+                check!(!(passed_over && early), "{who} was served before one who came earlier");
+                check!(data == self.data, "{who} read something else");
+                if again {
+                    check!(claim() == Turn::Ours(data.clone()), "{who} did not find its own lock");
+                }
+                self.waiters[..before].iter_mut().for_each(|waiter| waiter.aside = false);
+                self.forget(who);
+                self.lock = Lock::HeldBy(who);
+                self.states[who] = State::Holding(data);
+            }
+            Turn::Busy { ticket, .. } => {
+                let may = given && !passed_over || reads_only && self.is_free();
+                check!(!may, "{who} could not claim");
+                self.is_told_to_wait(who, ticket)?;
+                if !reads_only {
+                    self.waiter(who).aside = true;
+                    if given && self.list.is_none() {
+                        self.offer(baton.to_vec())?;
+                    }
+                }
             }
             other => return Err(format!("{other:?}")),
         }
@@ -293,11 +397,12 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    fn leave(&mut self) -> Checked {
-        self.run(|scripts, keys| scripts.leave(keys));
-        self.counted = (self.counted - 1).max(0);
+    fn leave(&mut self, who: usize) -> Checked {
+        let ticket = self.tickets[who].clone().unwrap();
+        self.run(|scripts, keys| scripts.leave(keys, &ticket));
+        self.forget(who);
         match &self.lock {
-            Lock::Handed(baton) if self.counted > 0 && self.list.is_none() => {
+            Lock::Handed(baton) if !self.waiters.is_empty() && self.list.is_none() => {
                 self.offer(baton.clone())
             }
             _ => Ok(()),
@@ -306,14 +411,12 @@ impl<'a> Model<'a> {
 
     fn die(&mut self, who: usize, state: State) -> Checked {
         match state {
-            State::Idle => {}
-            State::Counted | State::Popped(_) => self.ghosts = true,
-            State::Blocked(wait) => {
-                self.unblock(who, wait)?;
-                self.ghosts = true;
-            }
+            State::Blocked(wait) => self.unblock(who, wait)?,
             State::Holding(_) if self.is_held_by(who) => self.lock = Lock::Abandoned,
-            State::Holding(_) => {}
+            State::Idle | State::Counted | State::Popped(_) | State::Holding(_) => {}
+        }
+        if self.tickets[who].take().is_some() {
+            self.waiter(who).who = None;
         }
         Ok(())
     }
@@ -334,7 +437,7 @@ impl<'a> Model<'a> {
 
     fn hand_over(&mut self, baton: Vec<u8>) -> Checked {
         self.lock = Lock::Free;
-        if self.counted > 0 {
+        if !self.waiters.is_empty() {
             self.handed = Instant::now();
             self.lock = Lock::Handed(baton.clone());
             self.offer(baton)?;
@@ -378,17 +481,18 @@ impl<'a> Model<'a> {
     /// What Redis holds is what the model says.
     fn compare(&mut self) -> Checked {
         let Keys { session, lock, baton, waiters } = &self.place.keys;
-        type Found = (Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>, Vec<Vec<u8>>);
-        let (data, value, counted, list): Found = redis::pipe()
+        type Found = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<String>, Vec<Vec<u8>>);
+        let (data, value, waiting, list): Found = redis::pipe()
             .get(session)
             .get(lock)
-            .get(waiters)
+            .zrange(waiters, 0, -1)
             .lrange(baton, 0, -1)
             .query(&mut self.server)
             .unwrap();
         check!(data == self.data, "what is stored is not what was written last");
-        check!(counted.unwrap_or(0) == self.counted, "{counted:?} counted, not {}", self.counted);
-        check!(counted != Some(0), "a count of nobody is kept");
+        let places: Vec<bool> = waiting.iter().map(|member| member.ends_with(":aside")).collect();
+        let expected: Vec<bool> = self.waiters.iter().map(|waiter| waiter.aside).collect();
+        check!(places == expected, "{waiting:?} wait, aside {expected:?}");
         let expected: Vec<Vec<u8>> = self.list.iter().cloned().collect();
         check!(list == expected, "{} batons while {:?}", list.len(), self.lock);
         match (&self.lock, value) {
@@ -414,12 +518,19 @@ impl<'a> Model<'a> {
     /// Everybody ends in good order.
     fn finish(&mut self) -> Checked {
         for who in (0..self.states.len()).chain(0..self.states.len()) {
-            for step in [Step::Claim, Step::Leave, Step::Write(9, false)] {
+            for step in [Step::Claim(false), Step::Leave, Step::Write(9, false)] {
                 self.take(who, step)?;
             }
         }
-        check!(self.ghosts || self.counted == 0, "{} counted, nobody there", self.counted);
+        check!(self.waiters.iter().all(|waiter| waiter.who.is_none()), "somebody waits still");
         Ok(())
+    }
+}
+
+fn standing(ticket: Option<&Ticket>, in_line: bool) -> Standing<'_> {
+    match ticket {
+        None => joining(),
+        Some(ticket) => Standing::Inside { ticket, lasts: LEASE, in_line },
     }
 }
 
@@ -429,7 +540,9 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
     let step = prop_oneof![
         6 => Just(Step::Ask),
         6 => Just(Step::Block),
-        6 => Just(Step::Claim),
+        2 => Just(Step::Lose),
+        2 => Just(Step::Look),
+        6 => any::<bool>().prop_map(Step::Claim),
         5 => (size, any::<bool>()).prop_map(|(size, again)| Step::Write(size, again)),
         2 => Just(Step::Release),
         1 => Just(Step::Destroy),

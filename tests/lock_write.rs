@@ -14,10 +14,10 @@ use redis_session::handler::Handler;
 use redis_session::link::{Confirmed, Link};
 use redis_session::lock::Token;
 use redis_session::queue::Progress;
-use redis_session::scripts::{Kept, Scripts, Standing, Storing, Turn, Wanted};
+use redis_session::scripts::{Given, Kept, Scripts, Standing, Storing, Turn, Wanted};
 use redis_session::topology::{Access, Target};
 use support::locking::scene::{
-    LEASE, SECOND, SID, Scene, handler, joining, received, storing, target, ttl,
+    LEASE, SECOND, SID, Scene, handler, inside, joining, received, storing, target, ttl,
 };
 use support::process::wait_until;
 use support::proxy::{Fault, RecordingProxy};
@@ -405,7 +405,7 @@ fn a_lock_on_what_cannot_be_read_is_let_go_of() {
         scene.attempt(|s, keys| s.acquire(keys, &token, LEASE, None, Wanted::Any, joining())),
     );
     assert_wrong_type(
-        scene.attempt(|s, keys| s.peek(keys, None, Wanted::Any, Standing::Outside, b"")),
+        scene.attempt(|s, keys| s.peek(keys, &token, None, Wanted::Any, Standing::Outside, b"")),
     );
     assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
 }
@@ -415,17 +415,24 @@ fn a_baton_for_what_cannot_be_read_is_passed_on() {
     let scene = Scene::new();
     let holder = scene.hold();
     let mut waits = [(); 3].map(|()| {
-        scene.join(Wanted::Any, joining());
-        scene.block()
+        let ticket = scene.join(Wanted::Any, joining());
+        (ticket, scene.block())
     });
     spoil(&scene);
     scene.release(&holder);
     let token = Token::new("").unwrap();
-    for (number, wait) in waits.iter_mut().enumerate() {
+    for (number, (ticket, wait)) in waits.iter_mut().enumerate() {
         let baton = received(wait).expect("it sleeps");
         assert_wrong_type(scene.attempt(|s, keys| match number {
-            0 => s.peek(keys, None, Wanted::Any, Standing::Inside, &baton),
-            _ => s.claim(keys, &token, LEASE, None, Wanted::Any, &baton),
+            0 => s.peek(keys, &token, None, Wanted::Any, inside(ticket), &baton),
+            _ => s.claim(
+                keys,
+                &token,
+                LEASE,
+                None,
+                Wanted::Any,
+                Given { standing: inside(ticket), baton: &baton },
+            ),
         }));
     }
     wait_until("nothing is left", || scene.server.keys() == [name(scene.keys().session)]);

@@ -1,7 +1,7 @@
 //! What is done with a session is the same wherever it is kept: each operation
 //! of the store and of the lock, on every kind of save path.
 // Tests stop at the first surprise, in their helper functions too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 mod support;
 
@@ -14,12 +14,14 @@ use redis_session::link::Link;
 use redis_session::lock::Token;
 use redis_session::process::Process;
 use redis_session::queue::Outcome;
-use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::scripts::{Given, Kept, Scripts, Standing, Turn, Wanted};
 use redis_session::store::{Left, Store};
 use redis_session::topology::{Access, Place, Target};
 use support::certs::Certs;
 use support::cluster::{Cluster, ClusterOptions};
-use support::locking::scene::{LEASE, SECOND, joining, queue, received, storing, ttl, wait_at};
+use support::locking::scene::{
+    LEASE, SECOND, inside, joining, queue, received, storing, ttl, wait_at,
+};
 use support::sentinel::{Sentinel, SentinelOptions};
 use support::servers::{ClientCert, Options, RedisServer};
 
@@ -43,7 +45,7 @@ impl Session {
         self.run(|link, keys| Store(link).get(&keys.session))
     }
 
-    fn acquire(&self, token: &Token, wanted: Wanted, standing: Standing) -> Turn {
+    fn acquire(&self, token: &Token, wanted: Wanted, standing: Standing<'_>) -> Turn {
         self.run(|link, keys| {
             Scripts(link).acquire(keys, token, LEASE, Some(ttl()), wanted, standing)
         })
@@ -99,7 +101,8 @@ impl Session {
         let renew =
             |token| self.run(|link, keys| Scripts(link).renew(keys, token, Some(LEASE), ttl()));
         assert_eq!((renew(&ours), renew(&other)), (Kept::Done, Kept::Lost));
-        let peek = || self.run(|link, keys| Scripts(link).peek(keys, None, Wanted::Any, no, b""));
+        let peek =
+            || self.run(|link, keys| Scripts(link).peek(keys, &other, None, Wanted::Any, no, b""));
         assert!(is_ours(&peek()));
         let release = |token| self.run(|link, keys| Scripts(link).release(keys, token));
         assert_eq!((release(&other), release(&ours)), (Kept::Lost, Kept::Done));
@@ -119,18 +122,30 @@ impl Session {
     fn handed_over(&self) {
         let [first, second] = [(); 2].map(|()| Token::new("").unwrap());
         assert_eq!(self.acquire(&first, Wanted::Any, Standing::Outside), Turn::Ours(None));
-        assert!(matches!(self.acquire(&second, Wanted::Any, joining()), Turn::Busy { .. }));
+        let busy = self.acquire(&second, Wanted::Any, joining());
+        let Turn::Busy { ticket: Some(ticket), .. } = busy else { panic!("{busy:?}") };
         let command: [&[u8]; 3] = [b"BLPOP", &self.place.keys.baton, b"60"];
         let mut wait = self.target.send(&self.place, Duration::ZERO, &command).unwrap();
         assert_eq!(self.write(&first, false, b"handed over"), Kept::Done);
         let baton = received(&mut wait).unwrap();
-        let claim = || {
+        let claim = |token| {
             self.run(|link, keys| {
-                Scripts(link).claim(keys, &second, LEASE, None, Wanted::Any, &baton)
+                let standing = inside(&ticket);
+                Scripts(link).claim(
+                    keys,
+                    token,
+                    LEASE,
+                    None,
+                    Wanted::Any,
+                    Given { standing, baton: &baton },
+                )
             })
         };
-        assert_eq!(claim(), Turn::Ours(Some(b"handed over".to_vec())));
-        assert!(matches!(claim(), Turn::Busy { .. }), "a baton is good for once");
+        for _answer in ["first", "where that was lost"] {
+            assert_eq!(claim(&second), Turn::Ours(Some(b"handed over".to_vec())));
+        }
+        assert!(matches!(claim(&first), Turn::Busy { .. }), "a baton is good for once");
+        self.run(|link, keys| Scripts(link).leave(keys, &ticket));
         std::thread::scope(|scope| {
             let mut queue = queue(self.place.clone(), Wanted::Any);
             let third = scope.spawn(move || wait_at(&self.target, &mut queue, 20 * SECOND));

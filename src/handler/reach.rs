@@ -83,9 +83,14 @@ impl Handler {
         };
         let stopwatch = Stopwatch::start();
         let outcome = queue.step(&self.target, policy);
-        if let Ok(Progress::Waiting) = outcome {
-            self.queue = Some((sid.clone(), queue));
-            return outcome;
+        match &outcome {
+            Ok(Progress::Waiting) => {
+                self.queue = Some((sid.clone(), queue));
+                return outcome;
+            }
+            // It is counted still, where the server can be told.
+            Err(error) if !error.is_unreachable() => queue.leave(&self.target),
+            Ok(Progress::Done(_)) | Err(_) => {}
         }
         let request = queue.into_request();
         stopwatch.tell(

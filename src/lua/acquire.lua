@@ -1,28 +1,44 @@
--- ARGV: token, lease (ms), TTL to refresh (s, as refresh() takes it), wanted (any, known, unused), patience, most waiters
--- Returns {1} with the lock taken; {0, lock's PTTL, lock's value} where it is busy;
+-- ARGV: token, lease (ms), TTL to refresh (s, as refresh() takes it), wanted (any, known, unused), claim window (ms),
+--       ticket ('' = none yet), how long it lasts (ms, 0 = will not wait), place (line, aside), most waiters
+-- Returns {1} with the lock taken; {0, lock's PTTL, lock's value, ticket} where it is busy;
 --         {2} where the session is not as wanted; {3, nil, lock's value} where too many wait.
-local token, lease, patience = ARGV[1], ARGV[2], ARGV[5]
+local token, lease, window, ticket, lasts = ARGV[1], ARGV[2], ARGV[5], ARGV[6], ARGV[7]
 if not is_wanted(ARGV[4]) then
-  if patience == 'counted' then leave_queue() end
+  leave_queue(ticket)
   return {2}
 end
+local first = oldest()
+local is_next = not first or ticket ~= '' and tonumber(ticket) <= tonumber(first)
 local taken = redis.call('SET', lock, token, 'NX', 'PX', lease)
-local holder = not taken and redis.call('GET', lock)
-if holder == token then
-  taken = true -- asked twice, as the first answer was lost
-elseif holder then
-  -- A baton still in the list has nobody blocked for it: take it over.
-  local left = redis.call('LPOP', baton)
-  if left and left == holder then
-    redis.call('SET', lock, token, 'PX', lease)
-    taken = true
+local holder = token
+if taken then
+  -- It had expired or was removed while others wait: they come first.
+  if not is_next then holder, taken = offer(token, window), false end
+else
+  holder = redis.call('GET', lock) or ''
+  if holder == token then
+    taken = true -- asked twice, as the first answer was lost
+  elseif is_baton(holder) then
+    -- One that is still in the list has nobody blocked for it.
+    if is_next and (first or redis.call('LINDEX', baton, 0) == holder) then
+      redis.call('SET', lock, token, 'PX', lease)
+      redis.call('DEL', baton)
+      taken = true
+    else
+      offer_again(holder, 250) -- a living waiter claims in far less than that
+    end
   end
 end
 if taken then
-  if patience == 'counted' then leave_queue() end
+  leave_queue(ticket)
   refresh(ARGV[3])
   return {1}
 end
-if not queue_up(patience, ARGV[6]) then return {3, false, holder} end
-offer_again(250) -- a living waiter claims in far less than that
-return {0, redis.call('PTTL', lock), holder}
+if lasts ~= '0' then
+  if ticket == '' then ticket = new_ticket(ARGV[9]) end
+  if not ticket then return {3, false, holder} end
+  -- A foreign holder hands nothing over: those who wait for it poll.
+  local polls = string.sub(holder, 1, 4) ~= 'rs1:'
+  stay(ticket, lasts, polls and 'aside' or ARGV[8])
+end
+return {0, redis.call('PTTL', lock), holder, ticket}

@@ -1,7 +1,7 @@
+-- ARGV: ticket
 -- A waiter gives up. Returns 1.
-if redis.call('EXISTS', waiters) == 1 then
-  leave_queue()
-  -- The baton may have been on its way to this waiter.
-  if redis.call('EXISTS', waiters) == 1 then offer_again(3600000) end
-end
+leave_queue(ARGV[1])
+local holder = redis.call('GET', lock)
+-- The baton may have been on its way to this waiter.
+if is_baton(holder) and oldest() then offer_again(holder, 3600000) end
 return 1

@@ -1,18 +1,23 @@
 -- Whether the session may be read without taking the lock: once that is free.
--- ARGV: TTL to refresh (s, as refresh() takes it), wanted (any, known), patience, most waiters, claim window (ms),
---       the baton BLPOP gave, or ''
+-- ARGV: token, TTL to refresh (s, as refresh() takes it), wanted (any, known), claim window (ms), ticket ('' = none yet),
+--       how long it lasts (ms, 0 = will not wait), place (line, aside), most waiters, the baton BLPOP gave, or ''
 -- Returns as acquire does; no lock is taken.
-local patience, given = ARGV[3], ARGV[6]
-local wanted = is_wanted(ARGV[2])
+local token, window, ticket, lasts, given = ARGV[1], ARGV[4], ARGV[5], ARGV[6], ARGV[9]
+local wanted = is_wanted(ARGV[3])
 local holder = redis.call('GET', lock)
 -- A baton still in the list has nobody blocked for it.
-local free = not holder or holder == given or redis.call('LINDEX', baton, 0) == holder
+local free = not holder or holder == given or is_baton(holder) and redis.call('LINDEX', baton, 0) == holder
 if free or not wanted then
-  if patience == 'counted' then leave_queue() end
-  if wanted then refresh(ARGV[1]) end
-  if holder and holder == given then hand_over(string.sub(given, 1, -7), ARGV[5]) end -- without ':baton'
+  leave_queue(ticket)
+  if wanted then refresh(ARGV[2]) end
+  if not holder and oldest() or holder and holder == given then hand_over(token, window) end
   return {wanted and 1 or 2}
 end
-if not queue_up(patience, ARGV[4]) then return {3, false, holder} end
-offer_again(250) -- a living waiter claims in far less than that
-return {0, redis.call('PTTL', lock), holder}
+if is_baton(holder) then offer_again(holder, 250) end -- a living waiter claims in far less than that
+if lasts ~= '0' then
+  if ticket == '' then ticket = new_ticket(ARGV[8]) end
+  if not ticket then return {3, false, holder} end
+  local polls = string.sub(holder, 1, 4) ~= 'rs1:'
+  stay(ticket, lasts, polls and 'aside' or ARGV[7])
+end
+return {0, redis.call('PTTL', lock), holder, ticket}

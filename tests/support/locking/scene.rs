@@ -11,7 +11,7 @@ use redis_session::key::{Keys, Sid};
 use redis_session::lock::Token;
 use redis_session::process::Process;
 use redis_session::queue::{Outcome, Progress, Queue, Request};
-use redis_session::scripts::{Kept, Scripts, Standing, Storing, Turn, Wanted};
+use redis_session::scripts::{Kept, Scripts, Standing, Storing, Ticket, Turn, Wanted};
 use redis_session::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use redis_session::topology::{Access, Place, Target};
 
@@ -38,8 +38,13 @@ pub fn ttl() -> Ttl {
 }
 
 /// One who will wait, however many do.
-pub fn joining() -> Standing {
-    Standing::Joining { patience: PATIENCE, most: 0 }
+pub fn joining() -> Standing<'static> {
+    Standing::Joining { lasts: PATIENCE, most: 0 }
+}
+
+/// One who waits, and has not had to queue up again.
+pub fn inside(ticket: &Ticket) -> Standing<'_> {
+    Standing::Inside { ticket, lasts: PATIENCE, in_line: true }
 }
 
 /// The baton that a BLPOP was given.
@@ -135,7 +140,7 @@ impl Scene {
         self.attempt(exchange).unwrap()
     }
 
-    pub fn acquire(&self, wanted: Wanted, standing: Standing) -> (Token, Turn) {
+    pub fn acquire(&self, wanted: Wanted, standing: Standing<'_>) -> (Token, Turn) {
         let token = Token::new("").unwrap();
         let turn = self.run(|s, keys| s.acquire(keys, &token, LEASE, None, wanted, standing));
         (token, turn)
@@ -150,9 +155,11 @@ impl Scene {
 
     /// Is told that it is busy, and so is counted.
     #[track_caller]
-    pub fn join(&self, wanted: Wanted, standing: Standing) {
-        let (_, turn) = self.acquire(wanted, standing);
-        assert!(matches!(turn, Turn::Busy { .. }), "{turn:?}");
+    pub fn join(&self, wanted: Wanted, standing: Standing<'_>) -> Ticket {
+        match self.acquire(wanted, standing).1 {
+            Turn::Busy { ticket: Some(ticket), .. } => ticket,
+            turn => panic!("{turn:?}"),
+        }
     }
 
     /// Stands in the server's queue.
@@ -178,8 +185,11 @@ impl Scene {
         assert_eq!(self.run(|s, keys| s.release(keys, token)), Kept::Done);
     }
 
+    /// How many wait, if the server knows of any.
     pub fn counted(&self) -> Option<i64> {
-        redis::cmd("GET").arg(self.keys().waiters).query(&mut self.server.client()).unwrap()
+        let waiters = self.keys().waiters;
+        let count = redis::cmd("ZCARD").arg(waiters).query(&mut self.server.client()).unwrap();
+        Some(count).filter(|count| *count > 0)
     }
 
     /// What is stored of the session.
