@@ -17,6 +17,7 @@
 //! | [`scripts`] | operations on a locked session, each a Lua script of `lua/` |
 //! | [`lock`], [`queue`], [`lease`] | who holds a session, waiting for it, keeping it |
 //! | [`topology`] | which server a session is on, and trying again when that changes |
+//! | [`released`] | locks let go of that a new primary may not know of |
 //! | [`sentinel`], [`watch`], [`cluster`] | finding that server, hearing that it changes |
 //! | [`process`], [`connections`] | what a process keeps between requests; its connections to one server |
 //! | [`threads`], [`fork`] | threads that PHP does not notice, and what a fork must not find one at |
@@ -52,6 +53,7 @@ pub mod login;
 pub mod lookup;
 pub mod process;
 pub mod queue;
+pub mod released;
 pub mod resp;
 pub mod save_path;
 pub mod scripts;

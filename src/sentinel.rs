@@ -6,6 +6,7 @@
 
 mod said;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ pub struct Sentinel {
     sentinels: Vec<Arc<Endpoint>>,
     watch: Arc<Watch>,
     state: Mutex<State>,
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -60,7 +62,7 @@ impl Sentinel {
         let endpoint = |host: &Host| Arc::new(Endpoint::new(host.clone(), Role::Any, process));
         let sentinels: Vec<_> = path.sentinels.iter().map(endpoint).collect();
         let watch = Arc::new(Watch::new(&path.service, &sentinels));
-        Self { path, sentinels, watch, state: Mutex::default() }
+        Self { path, sentinels, watch, state: Mutex::default(), changes: AtomicU64::new(0) }
     }
 
     /// The primary: the one that is known, or the one the sentinels name.
@@ -97,6 +99,7 @@ impl Sentinel {
         }
         let known = state.primary.take().filter(|known| known.host().address == said.primary);
         let primary = known.unwrap_or_else(|| {
+            self.changes.fetch_add(1, Ordering::Relaxed);
             let host = self.path.server.at(said.primary);
             Arc::new(Endpoint::new(host, Role::Primary, &process))
         });
@@ -115,6 +118,11 @@ impl Sentinel {
             state.ask = news.or(state.ask);
         }
         state.ask.map_or(Ok(primary), Err)
+    }
+
+    /// How often another server than before has been the primary.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// The primary, if it is known.

@@ -8,7 +8,7 @@
 //! or act only while our token holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::RedisResult;
@@ -18,10 +18,13 @@ use crate::connections::{Checkout, Endpoint, Trouble};
 use crate::deadline::left;
 use crate::error::{Error, answered_code, ends_connection};
 use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
+use crate::lease::Held;
 use crate::link::Link;
 use crate::login::Role;
 use crate::process::Process;
+use crate::released::Released;
 use crate::save_path::{self, SavePath};
+use crate::scripts::Scripts;
 use crate::sentinel::{Sentinel, replaced};
 
 /// First and longest pause between two attempts; a failover is noticed no
@@ -34,6 +37,9 @@ pub struct Target {
     path: SavePath,
     servers: Servers,
     hides_ttls: AtomicBool,
+    released: Released,
+    /// The changes of primaries after which releases were repeated.
+    repeated: AtomicU64,
 }
 
 enum Servers {
@@ -95,7 +101,13 @@ impl Target {
                 Servers::Cluster(Cluster::new(path.clone(), process))
             }
         };
-        Self { path, servers, hides_ttls: AtomicBool::new(false) }
+        Self {
+            path,
+            servers,
+            hides_ttls: AtomicBool::new(false),
+            released: Released::default(),
+            repeated: AtomicU64::new(0),
+        }
     }
 
     /// Where `sid` belongs.
@@ -141,6 +153,37 @@ impl Target {
     /// A server does not: it is not asked again.
     pub fn hides_ttls(&self) {
         self.hides_ttls.store(true, Ordering::Relaxed);
+    }
+
+    /// A lock was let go of, at the server that `held` it or its successor.
+    pub fn has_released(&self, held: &Held) {
+        if self.is_changing() {
+            let Held { place, token, server, lease, .. } = held;
+            self.released.remember(place.clone(), token.clone(), server.clone(), *lease);
+        }
+    }
+
+    /// Another server is the primary of some sessions: lets go, there, of locks
+    /// that were let go of when it was not.
+    fn repeat_releases(&self) {
+        for mut release in self.released.untold(|place| self.name(place)) {
+            let Ok(endpoint) = self.endpoint(&release.place, Access::Primary) else { continue };
+            let keys = &release.place.keys;
+            let told = endpoint.run(|link| Scripts(link).release(keys, &release.token));
+            if told.is_ok() {
+                release.server = endpoint.host().address.to_string();
+            }
+            tracing::info!(host = %endpoint.host().address, operation = "release again", outcome = ?told);
+            self.released.put_back(release);
+        }
+    }
+
+    /// How often another server has become a primary, as far as that is told.
+    fn changes(&self) -> u64 {
+        match &self.servers {
+            Servers::Sentinel(sentinel) => sentinel.changes(),
+            Servers::Standalone(_) | Servers::Cluster(_) => 0,
+        }
     }
 
     /// Runs one exchange where `place` is. `patience` is the failover budget.
@@ -200,6 +243,7 @@ impl Target {
         // A server that let us wait once is only tried in passing after that.
         let mut silent = None;
         let mut renamed = false;
+        let mut disturbed = false;
         loop {
             let looked = Instant::now();
             let (failure, again) = match self.endpoint(place, access) {
@@ -209,7 +253,13 @@ impl Target {
                     }
                     _ => attempt(&endpoint),
                 } {
-                    Ok(value) if self.still_serves(&endpoint, looked) => return Ok(value),
+                    Ok(value) if self.still_serves(&endpoint, looked) => {
+                        let changes = self.changes();
+                        if disturbed || changes != self.repeated.swap(changes, Ordering::Relaxed) {
+                            self.repeat_releases();
+                        }
+                        return Ok(value);
+                    }
                     Ok(_) => {
                         (replaced(&endpoint.host().address), Again::Elsewhere { at_once: false })
                     }
@@ -224,6 +274,7 @@ impl Target {
                 // Nobody knew where: that may change.
                 Err(error) => (error, self.after_discovery()),
             };
+            disturbed = true;
             match again {
                 Again::Nowhere => return Err(failure),
                 Again::Renamed if renamed => return Err(failure),

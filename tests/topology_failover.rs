@@ -20,6 +20,10 @@ use support::servers::RedisServer;
 use support::site::Site;
 
 const WORKERS: usize = 4;
+/// Workers that share two sessions, and how much longer than the promotion one
+/// of their requests may take; half of it is the machine's.
+const SHARING: usize = 8;
+const SHARED_MARGIN: Duration = Duration::from_millis(1_000);
 /// Requests of each worker before anything happens.
 const WARM_UP: usize = 50;
 /// How much longer than the change of servers a request may take: pauses
@@ -131,7 +135,11 @@ impl Prober {
     /// Begins now, on the servers' own sockets.
     fn start<'a>(servers: impl Iterator<Item = &'a RedisServer>, key: &str) -> Self {
         let sockets: Vec<PathBuf> = servers.map(RedisServer::socket).collect();
-        let key = format!("{{{key}}}probe");
+        // In the slot of the session's key.
+        let key = match key.contains('{') {
+            true => format!("{key}probe"),
+            false => format!("{{{key}}}probe"),
+        };
         let (begin, start) = (SystemTime::now(), Instant::now());
         let thread = thread::spawn(move || {
             let mut refused = 0;
@@ -261,6 +269,54 @@ fn a_sentinel_s_primary_is_killed() {
         let what = format!("sentinel, kill -9, {settings:?}");
         judge(&what, &report, begin, promotion, settings.is_empty());
     }
+}
+
+/// More requests than sessions: whoever waits must not wait for a lock that the
+/// failed primary was told the end of, and its successor was not.
+#[test]
+fn a_primary_is_killed_while_visitors_share_their_sessions() {
+    let _alone = alone();
+    for round in 0..3 {
+        let mut service = Sentinel::start(SentinelOptions::default());
+        let load = Load::start(&watched(&service, "", &[]), SHARING, &visitors(2));
+        wait_until("the workers are warm", || load.has_done(WARM_UP));
+        let replicas = service.replicas();
+        let prober = Prober::start(replicas.iter().map(|&n| service.server(n)), "any");
+        let (begin, announcement) = (prober.begin, Announcement::await_at(&service));
+        service.kill_primary();
+        let promotion = prober.wait().0.max(announcement.wait());
+        settle(&load);
+        let report = load.stop(stored_by(&service));
+        judge(&format!("sentinel, shared, round {round}"), &report, begin, promotion, true);
+        assert_shared(&report, begin, promotion);
+    }
+    for round in 0..3 {
+        let mut cluster = Cluster::replicated();
+        let id = cluster.spread_ids(1).remove(0);
+        let key = session_key(&id);
+        let ids = [format!("{{{key}}}-one"), format!("{{{key}}}-two")];
+        let key = session_key(&ids[0]);
+        let load = Load::start(&clustered(&cluster, "", &[]), SHARING, &ids);
+        wait_until("the workers are warm", || load.has_done(WARM_UP));
+        let shard = cluster.shard_of(&key);
+        let prober = Prober::start(shard.replicas.iter().map(|&n| cluster.node(n)), &key);
+        let begin = prober.begin;
+        cluster.kill(shard.primary);
+        let (promotion, _) = prober.wait();
+        settle(&load);
+        let report = load.stop(stored_in(&cluster));
+        judge(&format!("cluster, shared, round {round}"), &report, begin, promotion, true);
+        assert_shared(&report, begin, promotion);
+    }
+}
+
+/// Nobody waited for more than the promotion, and nothing is gone but what no
+/// replica was told in time.
+#[track_caller]
+fn assert_shared(report: &Report, begin: SystemTime, promotion: Duration) {
+    let after = report.slowest(begin).saturating_sub(promotion);
+    assert!(after < SHARED_MARGIN, "a request waited {after:?} longer than the promotion took");
+    assert!(report.lost <= SHARING, "{report}");
 }
 
 #[test]

@@ -106,7 +106,9 @@ impl Entry {
 
     /// Lets go of the lock, as the server has.
     pub(super) fn unlocked(&mut self) {
-        self.lock = Lock::No;
+        if let Lock::Held(held) = std::mem::take(&mut self.lock) {
+            held.target.has_released(&held);
+        }
     }
 
     pub(super) fn is_being_read(&self) -> bool {

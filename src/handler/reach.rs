@@ -167,10 +167,12 @@ impl Handler {
         self.leave_parent();
         let mut held = Vec::new();
         for entry in self.sessions.iter_mut() {
-            if let Lock::Held(lock) = std::mem::take(&mut entry.lock)
-                && !entry.unreachable
-            {
-                held.push(lock);
+            if let Lock::Held(lock) = std::mem::take(&mut entry.lock) {
+                if entry.unreachable {
+                    self.target.has_released(&lock);
+                } else {
+                    held.push(lock);
+                }
             }
         }
         let mut failure: Option<(Arc<Held>, Error)> = None;
@@ -181,6 +183,8 @@ impl Handler {
             let released = self.ask("release", &held.sid, no_data, |link, keys| {
                 Scripts(link).release(keys, &held.token)
             });
+            // Where it was not told, its successor will be.
+            self.target.has_released(&held);
             // One that is not ours any more needs no release.
             if let Err(error) = released {
                 failure.get_or_insert((held, error));

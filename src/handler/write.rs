@@ -211,6 +211,7 @@ impl Handler {
                 self.ask("destroy", &sid, no_data, |link, keys| {
                     Scripts(link).destroy(keys, &held.token)
                 })?;
+                self.sessions.entry(&sid).unlocked();
             }
             None => {
                 self.ask("destroy", &sid, no_data, |link, keys| Store(link).delete(&keys.session))?;

@@ -356,11 +356,17 @@ pub fn ask<T: redis::FromRedisValue>(node: &RedisServer, command: &[&str]) -> T 
 /// Waits until `replicas` replicas have all that this server has.
 #[track_caller]
 pub fn await_replicas(primary: &RedisServer, replicas: usize) {
+    await_replicas_with(primary, replicas, "last");
+}
+
+/// The same in a cluster, with a key that this node serves.
+#[track_caller]
+pub fn await_replicas_with(primary: &RedisServer, replicas: usize, key: &str) {
     wait_until("the replicas have it all", || {
         // WAIT looks at what its own connection has written.
         let mut client = primary.client();
-        redis::cmd("SET").arg("last").arg(1).exec(&mut client).unwrap();
-        redis::cmd("DEL").arg("last").exec(&mut client).unwrap();
+        redis::cmd("SET").arg(key).arg(1).exec(&mut client).unwrap();
+        redis::cmd("DEL").arg(key).exec(&mut client).unwrap();
         let wait = redis::cmd("WAIT").arg(replicas).arg(100).query::<usize>(&mut client);
         wait.unwrap() == replicas
     });
