@@ -4,6 +4,7 @@
 //! needs it, so that a refused port fails at once.
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,7 +33,10 @@ pub struct Endpoint {
     asking: bool,
     tls: Arc<tls::Context>,
     manners: Arc<Manners>,
-    slots: r2d2::Pool<Slots>,
+    /// None where the process could not have the thread that r2d2 needs: then
+    /// each exchange has a connection of its own.
+    slots: Option<r2d2::Pool<Slots>>,
+    counters: Arc<Counters>,
     /// How often all connections were given up. Those of earlier eras are not
     /// used again, wherever they are now.
     era: Arc<AtomicU64>,
@@ -41,16 +45,19 @@ pub struct Endpoint {
 impl Endpoint {
     /// Connects to nothing yet. `role` is what the server must be.
     pub fn new(host: Host, role: Role, process: &Process) -> Self {
-        let slots = r2d2::Pool::builder()
-            .max_size(MAX_CONNECTIONS)
-            .min_idle(Some(0))
-            .test_on_check_out(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connection_timeout(host.timeout.max(Duration::from_millis(1)))
-            .thread_pool(process.helper())
-            .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build_unchecked(Slots(process.counters.clone()));
+        let pool = |helper| {
+            r2d2::Pool::builder()
+                .max_size(MAX_CONNECTIONS)
+                .min_idle(Some(0))
+                .test_on_check_out(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connection_timeout(host.timeout.max(Duration::from_millis(1)))
+                .thread_pool(helper)
+                .error_handler(Box::new(r2d2::NopErrorHandler))
+                .build_unchecked(Slots(process.counters.clone()))
+        };
+        let slots = process.helper().map(pool);
         Self {
             host,
             role,
@@ -58,6 +65,7 @@ impl Endpoint {
             tls: Arc::default(),
             manners: Arc::default(),
             slots,
+            counters: process.counters.clone(),
             era: Arc::default(),
         }
     }
@@ -82,7 +90,7 @@ impl Endpoint {
 
     /// Whether there is a connection that nobody is using, dead or alive.
     pub fn has_connection(&self) -> bool {
-        self.slots.try_get().is_some_and(|slot| slot.connection.is_some())
+        self.try_get().is_some_and(|slot| slot.connection.is_some())
     }
 
     /// Opens a connection that is not kept here.
@@ -168,7 +176,12 @@ impl Endpoint {
 
     fn check_out(&self) -> Result<Checkout, Trouble> {
         let patience = left(self.host.timeout);
-        let slot = self.slots.get_timeout(patience).map_err(|_| self.no_room(patience))?;
+        let Some(slots) = &self.slots else {
+            let counters = self.counters.clone();
+            return Ok(Checkout(InUse::Alone(Slot { connection: None, era: 0, counters })));
+        };
+        let slot = slots.get_timeout(patience).map_err(|_| self.no_room(slots, patience))?;
+        let slot = InUse::Pooled(slot);
         if slot.connection.is_some() {
             return Ok(Checkout(slot));
         }
@@ -176,7 +189,7 @@ impl Endpoint {
         // is connected comes first, or there would be more connections than
         // are ever used at a time.
         let mut empty = Vec::new();
-        while let Some(other) = self.slots.try_get() {
+        while let Some(other) = self.try_get() {
             if other.connection.is_some() {
                 return Ok(Checkout(other));
             }
@@ -185,9 +198,14 @@ impl Endpoint {
         Ok(Checkout(slot))
     }
 
+    /// A slot that nobody is using, if there is one.
+    fn try_get(&self) -> Option<InUse> {
+        self.slots.as_ref()?.try_get().map(InUse::Pooled)
+    }
+
     /// There was no slot within `patience`.
-    fn no_room(&self, patience: Duration) -> Trouble {
-        let reason = if self.slots.state().connections >= MAX_CONNECTIONS {
+    fn no_room(&self, slots: &r2d2::Pool<Slots>, patience: Duration) -> Trouble {
+        let reason = if slots.state().connections >= MAX_CONNECTIONS {
             format!("all {MAX_CONNECTIONS} connections of this process are in use")
         } else {
             let seconds = patience.as_secs_f64();
@@ -214,7 +232,7 @@ impl Endpoint {
 
     /// Closes the connections that nobody uses now.
     fn close_idle(&self) {
-        let idle: Vec<_> = std::iter::from_fn(|| self.slots.try_get()).collect();
+        let idle: Vec<_> = std::iter::from_fn(|| self.try_get()).collect();
         idle.into_iter().for_each(|mut slot| {
             slot.discard();
         });
@@ -242,7 +260,33 @@ impl Trouble {
 
 /// A connection in use. One whose last exchange did not end well is closed
 /// when it is given back.
-pub struct Checkout(r2d2::PooledConnection<Slots>);
+pub struct Checkout(InUse);
+
+/// A slot in use, and whether it is kept afterwards.
+enum InUse {
+    Pooled(r2d2::PooledConnection<Slots>),
+    Alone(Slot),
+}
+
+impl Deref for InUse {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        match self {
+            Self::Pooled(slot) => slot,
+            Self::Alone(slot) => slot,
+        }
+    }
+}
+
+impl DerefMut for InUse {
+    fn deref_mut(&mut self) -> &mut Slot {
+        match self {
+            Self::Pooled(slot) => slot,
+            Self::Alone(slot) => slot,
+        }
+    }
+}
 
 impl Checkout {
     /// The longest wait for an answer on it.

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_helper_does_nothing_else_while_a_fork_is_under_way() {
-        let helper = Process::current().helper();
+        let helper = Process::current().helper().unwrap();
         for _ in 0..100 {
             prepare();
             let arrived = HELD.with_borrow(|held| held.as_ref().is_some_and(|gate| gate.arrived));

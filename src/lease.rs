@@ -111,7 +111,10 @@ impl Leases {
         // Those of ended requests are dropped here; the helper seldom comes.
         schedule.locks.retain(|lock| lock.held.strong_count() > 0);
         schedule.locks.push(Lease { held: Arc::downgrade(held), due, failing: false });
-        self.wake_at(&mut schedule, &process.helper(), due);
+        // Without a helper it ends with its lease.
+        if let Some(helper) = process.helper() {
+            self.wake_at(&mut schedule, &helper, due);
+        }
     }
 
     /// Makes sure that the helper looks at `due`, or before.

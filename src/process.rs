@@ -3,7 +3,7 @@
 //! After a fork the child starts with nothing: the parent's sockets, locks
 //! and threads are left alone.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -12,7 +12,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use crate::error::Error;
 use crate::lease::Leases;
 use crate::save_path::{ParseError, SavePath};
-use crate::threads::without_signals;
+use crate::threads::worker;
 use crate::topology::Target;
 
 /// Save paths that a process remembers; an application that makes up a new
@@ -25,6 +25,8 @@ static PROCESS: ArcSwapOption<Process> = ArcSwapOption::const_empty();
 pub struct Process {
     pid: u32,
     helper: OnceLock<Arc<ScheduledThreadPool>>,
+    /// Whether the log knows that there can be no helper.
+    told: AtomicBool,
     targets: Mutex<Vec<(String, Arc<Target>)>>,
     /// What phpinfo() shows.
     pub counters: Arc<Counters>,
@@ -68,6 +70,7 @@ impl Process {
             let fresh = Arc::new(Self {
                 pid,
                 helper: OnceLock::new(),
+                told: AtomicBool::new(false),
                 targets: Mutex::default(),
                 counters: Arc::default(),
                 leases: Arc::default(),
@@ -120,13 +123,20 @@ impl Process {
         Ok((target, parsed.warnings))
     }
 
-    /// The one thread that stays beside the requests.
-    pub fn helper(&self) -> Arc<ScheduledThreadPool> {
-        let start = || {
-            let builder =
-                ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("redis-session");
-            Arc::new(without_signals(|| builder.build()))
+    /// The one thread that stays beside the requests; none while the system
+    /// starts no more. Whoever has work for it goes on without it then.
+    pub fn helper(&self) -> Option<Arc<ScheduledThreadPool>> {
+        if let Some(helper) = self.helper.get() {
+            return Some(helper.clone());
+        }
+        let Some(started) = worker("redis-session") else {
+            if !self.told.swap(true, Ordering::Relaxed) {
+                let reason = "the system starts no more threads (is the limit of processes reached?): connections are \
+                              not kept between requests, locks of long requests may end early";
+                tracing::warn!(operation = "start a thread", outcome = reason);
+            }
+            return None;
         };
-        self.helper.get_or_init(start).clone()
+        Some(self.helper.get_or_init(|| started).clone())
     }
 }

@@ -108,9 +108,12 @@ impl Watch {
     /// threads do it: no request waits for a sentinel that does not answer.
     pub fn set_up(self: &Arc<Self>, process: &Process) {
         let state = &mut *self.state();
-        if state.posts.iter().any(|post| post.connection.is_none()) && !state.scheduled {
+        if state.posts.iter().any(|post| post.connection.is_none())
+            && !state.scheduled
+            && let Some(helper) = process.helper()
+        {
             state.scheduled = true;
-            self.schedule(&process.helper(), Duration::ZERO);
+            self.schedule(&helper, Duration::ZERO);
         }
     }
 
