@@ -241,10 +241,14 @@ pub(super) fn site(body: Piece<'_>, form: Form) -> Result<Site<'_>, Fault> {
     };
     let (path, query) = split_query(rest);
     let (service, database) = read_path(path, form)?;
-    if query.is_some_and(|query| query::parameters(query).any(|p| p.name.find('@').is_some())) {
-        return Err(
-            rest.fault("a parameter's name holds an @ (in a password write & as %26 and ? as %3F)")
-        );
+    // A password may look like that, and its start must not become a host.
+    let is_odd = |p: query::Parameter<'_>| {
+        let suspect = if p.kind() == query::Kind::Unknown { p.piece } else { p.name };
+        suspect.find('@').is_some()
+    };
+    if query.is_some_and(|query| query::parameters(query).any(is_odd)) {
+        return Err(rest
+            .fault("what is no parameter holds an @ (in a password write & as %26 and ? as %3F)"));
     }
     Ok(Site { address, others, service, database, query })
 }

@@ -198,8 +198,8 @@ fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
         Ok((user_info, site)) => {
             if let Some(user_info) = user_info {
                 // A user alone is often a password in the wrong place.
-                let password = user_info.split_once(":").map(|(_, password)| password);
-                let secret = password.filter(|password| !password.is_empty());
+                let parts = user_info.split_once(":").filter(|(user, _)| is_user(*user));
+                let secret = parts.map(|(_, password)| password).filter(|text| !text.is_empty());
                 hidden.push(secret.unwrap_or(user_info).at()..user_info.end());
             }
             match site.query {
@@ -215,7 +215,9 @@ fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
 /// hold one as well.
 fn suspect(body: Piece<'_>) -> usize {
     let (before_at, at) = body.split_before('@');
-    let behind_colon = before_at.find(':').map(|index| index + 1);
+    let user = before_at.split_once(":").map(|(user, _)| user);
+    let behind_colon =
+        user.filter(|user| is_user(*user) || has_known_parameter(*user)).map(|user| user.len() + 1);
     let start = if at.is_empty() {
         let (host, _) = body.split_before(|c| matches!(c, '/' | '?' | '#'));
         behind_colon.unwrap_or(host.len())
@@ -224,6 +226,11 @@ fn suspect(body: Piece<'_>) -> usize {
     };
     let (before_query, _) = body.split_before(|c| matches!(c, '?' | '&' | '='));
     body.at() + start.min(before_query.len())
+}
+
+/// Whether it looks like a user, and not like the start of a password.
+fn is_user(text: Piece<'_>) -> bool {
+    text.find(|c| is_separator(c) || matches!(c, '/' | '?' | '#' | '@')).is_none()
 }
 
 /// Goes through servers without a scheme, and through queries (`in_query`

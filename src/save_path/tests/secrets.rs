@@ -171,6 +171,20 @@ proptest::proptest! {
     }
 
     #[test]
+    fn no_part_of_a_password_is_shown_that_is_no_user(
+        password in "[qz][qz :a-c@/?&=,1#%+;.-]{2,10}[qz]", form in 0..FORMS.len(),
+    ) {
+        // What is before the first colon is the user, unless it cannot be one.
+        let user = password.split_once(':').filter(|_| FORMS[form] == "redis://{}@h");
+        if user.is_some_and(|(user, _)| !user.contains([' ', ',', '/', '?', '#', '@'])) {
+            return Ok(());
+        }
+        let text = FORMS[form].replace("{}", &password);
+        let shown = masked(&text);
+        proptest::prop_assert!(!shown.contains(['q', 'z']), "{text}: {shown}");
+    }
+
+    #[test]
     fn no_part_of_a_password_is_taken_for_a_host(password in "[qz][a-u0-9:, /?&=@]{2,10}[qz]") {
         // With a space behind the comma it cannot be told from a list.
         if password.contains(", ") || password.contains(" ,") || password.contains("  ") || password.contains(",,") {
