@@ -119,7 +119,7 @@ impl Handler {
             self.read_ahead(&sid)
         };
         found.or_else(|error| {
-            self.sessions.entry(&sid).stage = Stage::Failed(error);
+            self.sessions.set_stage(&sid, Stage::Failed(error));
             Ok(Progress::Done(true))
         })
     }
@@ -132,7 +132,7 @@ impl Handler {
             Progress::Done(Outcome::Ours(data)) => {
                 // It may have been removed in this very moment.
                 let known = data.is_some();
-                self.sessions.entry(sid).stage = Stage::Ahead(data);
+                self.sessions.set_stage(sid, Stage::Ahead(data));
                 Progress::Done(known)
             }
         })
@@ -144,7 +144,7 @@ impl Handler {
     /// None.
     pub fn interrupt_validation(&mut self) -> Result<bool, Error> {
         if let Some(sid) = self.leave_queue() {
-            self.sessions.entry(&sid).stage = Stage::Failed(Error::Interrupted);
+            self.sessions.set_stage(&sid, Stage::Failed(Error::Interrupted));
         }
         Ok(true)
     }
@@ -165,7 +165,7 @@ impl Handler {
             Err(Error::Busy { .. }) => return Ok(false),
             Err(error) => Stage::Failed(error),
         };
-        self.sessions.entry(&sid).stage = stage;
+        self.sessions.set_stage(&sid, stage);
         Ok(true)
     }
 
@@ -174,7 +174,7 @@ impl Handler {
     /// # Errors
     /// [`Error::Sid`].
     pub fn fail_read(&mut self, sid: &[u8], error: Error) -> Result<(), Error> {
-        self.sessions.entry(&Sid::new(sid)?).stage = Stage::Failed(error);
+        self.sessions.set_stage(&Sid::new(sid)?, Stage::Failed(error));
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl Handler {
         if let Some(data) = &data {
             self.refuse_compressed(&sid, data)?;
         }
-        self.sessions.entry(&sid).stage = Stage::Parked { existed: data.is_some() };
+        self.sessions.set_stage(&sid, Stage::Parked { existed: data.is_some() });
         self.data = data.unwrap_or_default();
         Ok(Progress::Done(()))
     }

@@ -11,10 +11,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::locking::{
-    SIDE, START, assert_quiet, direct, key, lock_key, run, server, spawn, store, tell, wait_for,
+    self, SIDE, START, assert_quiet, direct, key, lock_key, run, server, spawn, store, tell,
+    wait_for,
 };
 use support::php::Php;
-use support::servers::RedisServer;
+use support::process::wait_until;
+use support::proxy::{Fault, RecordingProxy};
+use support::servers::{Options, RedisServer};
 use support::site::{self, warnings};
 
 /// What a request does with the session that it has read, and what it hears.
@@ -98,6 +101,53 @@ fn a_logout_by_one_that_knows_no_locks_wins_over_the_holder_who_lets_go_of_the_l
 }
 
 #[test]
+fn a_logout_wins_over_a_write_that_replicas_are_to_confirm() {
+    let server = server();
+    let config = vec![format!("replicaof 127.0.0.1 {}", server.port())];
+    let _replica = RedisServer::start(Options { config, ..Options::default() });
+    wait_until("the replica is in sync", || {
+        let answer = redis::cmd("WAIT").arg(1).arg(10).query::<usize>(&mut server.client());
+        answer.unwrap() == 1
+    });
+    for php in [unlocked(&server), direct(&server)] {
+        let php = php.ini("redis_session.wait_replicas", "1");
+        for (change, heard) in CHANGES {
+            let output = interleave(&server, &php, change, || {
+                run(&unlocked(&server), &format!("{START} session_destroy();")).ok();
+            });
+            assert_heard(&output, heard);
+            assert!(!output.contains("replicas confirmed"), "{output}");
+            assert_eq!(server.keys(), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_write_that_was_done_and_not_answered_is_no_session_that_vanished() {
+    let server = server();
+    let proxy = RecordingProxy::start(server.addr());
+    let path = format!("tcp://{}", proxy.addr());
+    for php in [site::php(&path), locking::php(&server, &path)] {
+        let php = php.env("SIDE", server.socket().to_str().unwrap());
+        for size in [1, 5000] {
+            store(&server, "visitor", "a|i:1;");
+            let code = format!(
+                "{START} tell('read'); await('go'); $_SESSION['b'] = str_repeat('b', {size});"
+            );
+            let request = spawn(&php, &code);
+            wait_for(&server, "read");
+            proxy.set_fault_once(Fault::CutAfterReplyBytes(0));
+            tell(&server, "go");
+            let output = request.wait().ok();
+            assert_heard(&output, None);
+            let stored = locking::stored(&server, "visitor").unwrap();
+            assert!(stored.len() > size, "{stored}");
+            assert_eq!(server.keys(), [key("visitor")]);
+        }
+    }
+}
+
+#[test]
 fn a_locked_session_outlives_its_time_for_as_long_as_the_request_takes() {
     // A lease that is renewed, and one that was chosen longer than the session's time.
     for lock_expire in ["0", "60"] {
@@ -121,7 +171,7 @@ fn a_locked_session_outlives_its_time_for_as_long_as_the_request_takes() {
         }
         tell(&server, "go");
         assert_quiet(&request.wait());
-        assert_eq!(support::locking::stored(&server, "visitor").unwrap(), "a|i:2;");
+        assert_eq!(locking::stored(&server, "visitor").unwrap(), "a|i:2;");
     }
 }
 
@@ -145,6 +195,6 @@ fn a_session_with_seconds_left_outlives_a_page_that_takes_longer() {
         redis::cmd("PEXPIRE").arg(key("visitor")).arg(500).exec(&mut server.client()).unwrap();
         let code = format!("{SIDE} {START} usleep(800000); $_SESSION['a'] = 2;");
         assert_quiet(&php.run(&code));
-        assert_eq!(support::locking::stored(&server, "visitor").unwrap(), "a|i:2;");
+        assert_eq!(locking::stored(&server, "visitor").unwrap(), "a|i:2;");
     }
 }

@@ -12,10 +12,8 @@ use crate::key::Sid;
 use crate::lease::Held;
 
 /// What was done with a session so far.
-#[derive(Default)]
 pub(super) enum Stage {
     /// Nothing of it was read through us.
-    #[default]
     Unread,
     /// Its check could not be made: the read that follows fails of it.
     Failed(Error),
@@ -95,19 +93,16 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    fn new(sid: &Sid, stage: Stage, lock: Lock) -> Self {
+        Self { sid: sid.clone(), stage, lock, unreachable: false }
+    }
+
     /// Whether the session was there when it was read; none where it was not.
     pub(super) fn existed(&self) -> Option<bool> {
         match &self.stage {
             Stage::Known { existed, .. } | Stage::Parked { existed } => Some(*existed),
             Stage::Ahead(data) => Some(data.is_some()),
             Stage::Unread | Stage::Failed(_) | Stage::Reading => None,
-        }
-    }
-
-    /// Lets go of the lock, as the server has.
-    pub(super) fn unlocked(&mut self) {
-        if let Lock::Held(held) = std::mem::take(&mut self.lock) {
-            held.target.has_released(&held);
         }
     }
 
@@ -133,15 +128,31 @@ impl Sessions {
         self.0.iter_mut().find(|entry| entry.sid == *sid)
     }
 
-    /// What is known of `sid`, which may be nothing yet.
-    pub(super) fn entry(&mut self, sid: &Sid) -> &mut Entry {
-        let at = self.0.iter().position(|entry| entry.sid == *sid).unwrap_or_else(|| {
-            let (stage, lock) = Default::default();
-            self.0.push(Entry { sid: sid.clone(), stage, lock, unreachable: false });
-            self.0.len() - 1
-        });
-        #[allow(clippy::indexing_slicing)] // found or made just above
-        &mut self.0[at]
+    /// What was done with `sid` from now on; returns what had been.
+    pub(super) fn set_stage(&mut self, sid: &Sid, stage: Stage) -> Stage {
+        match self.get_mut(sid) {
+            Some(entry) => std::mem::replace(&mut entry.stage, stage),
+            None => {
+                self.0.push(Entry::new(sid, stage, Lock::No));
+                Stage::Unread
+            }
+        }
+    }
+
+    /// How the request stands to the lock of `sid` from now on.
+    pub(super) fn set_lock(&mut self, sid: &Sid, lock: Lock) {
+        match self.get_mut(sid) {
+            Some(entry) => entry.lock = lock,
+            None => self.0.push(Entry::new(sid, Stage::Unread, lock)),
+        }
+    }
+
+    /// The server has let go of the lock of `sid`, or cannot be told to.
+    pub(super) fn unlocked(&mut self, sid: &Sid) {
+        let lock = self.get_mut(sid).map(|entry| std::mem::take(&mut entry.lock));
+        if let Some(Lock::Held(held)) = lock {
+            held.target.has_released(&held);
+        }
     }
 
     /// Nothing is known of `sid` any more.
@@ -156,7 +167,7 @@ impl Sessions {
                 entry.stage = Stage::Reading; // its data are not there any more
             }
         }
-        std::mem::replace(&mut self.entry(sid).stage, Stage::Reading)
+        self.set_stage(sid, Stage::Reading)
     }
 
     /// The session whose data are here for PHP to take.

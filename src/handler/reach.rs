@@ -43,7 +43,7 @@ impl Handler {
                     self.warnings.push(format!(
                         "Failed to acquire session lock, session will be read only: {why}"
                     ));
-                    self.sessions.entry(sid).lock = Lock::Barred;
+                    self.sessions.set_lock(sid, Lock::Barred);
                 }
                 outcome => return outcome,
             }
@@ -119,7 +119,7 @@ impl Handler {
             let process = Process::current();
             process.leases.keep(&process, &held);
         }
-        self.sessions.entry(sid).lock = Lock::Held(held);
+        self.sessions.set_lock(sid, Lock::Held(held));
     }
 
     pub(super) fn held_for(&mut self, sid: &Sid) -> Option<Arc<Held>> {
@@ -136,8 +136,8 @@ impl Handler {
     /// when it was read: so no write comes between.
     pub(super) fn reclaim(&mut self, sid: &Sid) -> bool {
         let Some(held) = self.held_for(sid) else { return false };
-        let stage = &mut self.sessions.entry(sid).stage;
-        let Stage::Known { existed, snapshot } = stage else { return false };
+        let stage = self.sessions.get_mut(sid).map(|entry| &mut entry.stage);
+        let Some(Stage::Known { existed, snapshot }) = stage else { return false };
         let existed = *existed;
         let Snapshot::Data(data) = std::mem::replace(snapshot, Snapshot::None) else {
             return false;
@@ -153,7 +153,7 @@ impl Handler {
     }
 
     pub(super) fn lost(&mut self, sid: &Sid) -> Error {
-        self.sessions.entry(sid).lock = Lock::Barred;
+        self.sessions.set_lock(sid, Lock::Barred);
         self.warnings.push(
             "Session lock expired: it ended before this request did, or was removed; see \
              redis.session.lock_expire"
@@ -178,6 +178,7 @@ impl Handler {
         let mut failure: Option<(Arc<Held>, Error)> = None;
         for held in held {
             if failure.as_ref().is_some_and(|(other, _)| other.server == held.server) {
+                self.target.has_released(&held);
                 continue;
             }
             let released = self.ask("release", &held.sid, no_data, |link, keys| {

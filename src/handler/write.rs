@@ -53,11 +53,11 @@ impl Handler {
         let (kept, tries, confirmed) = self.store(&sid, held.as_deref(), known, data, ttl);
         match kept.map_err(Error::on_write)? {
             Kept::Done if keep => {}
-            Kept::Done => self.sessions.entry(&sid).unlocked(),
+            Kept::Done => self.sessions.unlocked(&sid),
             Kept::Gone => return self.vanished(&sid, data).map(Progress::Done),
             Kept::Lost if self.reclaim(&sid) => return self.write(sid.as_bytes(), data, ttl),
             Kept::Lost if tries > 1 => {
-                self.sessions.entry(&sid).lock = Lock::Barred;
+                self.sessions.set_lock(&sid, Lock::Barred);
                 return Err(Error::Unanswered);
             }
             Kept::Lost => return Err(self.lost(&sid)),
@@ -67,7 +67,7 @@ impl Handler {
             return Err(Error::Unconfirmed { confirmed, wanted });
         }
         let stored = Stage::Known { existed: true, snapshot: Snapshot::None };
-        self.sessions.entry(&sid).stage = stored;
+        self.sessions.set_stage(&sid, stored);
         Ok(Progress::Done(()))
     }
 
@@ -128,13 +128,11 @@ impl Handler {
     /// The session was there when it was read, and is gone. Where `data` are
     /// what it was, nothing is lost with it.
     fn vanished(&mut self, sid: &Sid, data: &[u8]) -> Result<(), Error> {
-        let keep = self.settings.proxied;
-        let entry = self.sessions.entry(sid);
-        if !keep {
-            entry.unlocked();
+        if !self.settings.proxied {
+            self.sessions.unlocked(sid);
         }
-        match &entry.stage {
-            Stage::Known { snapshot, .. } if snapshot.is(data) => Ok(()),
+        match self.sessions.get(sid).map(|entry| &entry.stage) {
+            Some(Stage::Known { snapshot, .. }) if snapshot.is(data) => Ok(()),
             _ => Err(Error::Vanished),
         }
     }
@@ -170,12 +168,12 @@ impl Handler {
             match kept.map_err(Error::on_write)? {
                 Kept::Done | Kept::Gone if keep => return Ok(Progress::Done(())),
                 Kept::Done | Kept::Gone => {
-                    self.sessions.entry(&parsed).unlocked();
+                    self.sessions.unlocked(&parsed);
                     return Ok(Progress::Done(()));
                 }
                 Kept::Lost => {
                     // Nothing was changed, so nothing is lost with the lock.
-                    self.sessions.entry(&parsed).lock = Lock::Barred;
+                    self.sessions.set_lock(&parsed, Lock::Barred);
                     may_write = false;
                 }
             }
@@ -211,7 +209,7 @@ impl Handler {
                 self.ask("destroy", &sid, no_data, |link, keys| {
                     Scripts(link).destroy(keys, &held.token)
                 })?;
-                self.sessions.entry(&sid).unlocked();
+                self.sessions.unlocked(&sid);
             }
             None => {
                 self.ask("destroy", &sid, no_data, |link, keys| Store(link).delete(&keys.session))?;
