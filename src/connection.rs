@@ -43,6 +43,10 @@ pub struct Connection {
     open: bool,
     style: Style,
     doubt: Option<String>,
+    /// The databases that it was let into; the last one is selected.
+    databases: Vec<u32>,
+    /// The one that what comes next is for.
+    database: u32,
 }
 
 impl Connection {
@@ -102,7 +106,59 @@ impl Connection {
             open: true,
             style: Style::default(),
             doubt: None,
+            databases: vec![host.database],
+            database: host.database,
         })
+    }
+
+    /// What comes next is for the database of `host`, within its time limits.
+    pub fn serve(&mut self, host: &Host) {
+        self.database = host.database;
+        self.read_timeout = host.read_timeout;
+    }
+
+    /// Whether another database has to be selected. The first time that is a
+    /// round trip: what comes next must not be done in the wrong one. Where it
+    /// has gone well before on this connection, it goes along with what is next.
+    fn must_select(&mut self) -> RedisResult<bool> {
+        if self.databases.last() == Some(&self.database) {
+            return Ok(false);
+        }
+        if self.databases.contains(&self.database) {
+            return Ok(true);
+        }
+        self.select_now()?;
+        Ok(false)
+    }
+
+    fn select_now(&mut self) -> RedisResult<()> {
+        let mut packed = Vec::new();
+        self.pack_select(&mut packed);
+        let answer = self.exchange(&packed, 1, self.read_timeout)?.pop();
+        self.selected(answer)
+    }
+
+    fn pack_select(&self, packed: &mut Vec<u8>) {
+        pack(packed, &[b"SELECT", self.database.to_string().as_bytes()]);
+    }
+
+    /// Only a connection whose database is known may be used again.
+    fn selected(&mut self, answer: Option<Value>) -> RedisResult<()> {
+        match answer.map(Value::extract_error) {
+            Some(Ok(Value::Okay)) => {
+                self.databases.retain(|database| *database != self.database);
+                self.databases.push(self.database);
+                Ok(())
+            }
+            Some(Err(refusal)) => {
+                self.open = false;
+                Err(refusal)
+            }
+            _ => {
+                self.open = false;
+                Err(garbage("an unexpected answer to SELECT"))
+            }
+        }
     }
 
     /// The style in which it was logged in.
@@ -270,17 +326,31 @@ impl Write for Stream {
 
 impl Link for Connection {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
+        let must_select = self.must_select()?;
         let mut packed = std::mem::take(&mut self.packed);
         packed.clear();
+        if must_select {
+            self.pack_select(&mut packed);
+        }
         commands.iter().for_each(|command| pack(&mut packed, command));
-        let answers = self.exchange(&packed, commands.len(), self.read_timeout);
+        let count = commands.len() + usize::from(must_select);
+        let answers = self.exchange(&packed, count, self.read_timeout);
         // Kept, so that large values do not fault in fresh pages each time.
         packed.shrink_to(KEPT_BUFFER);
         self.packed = packed;
-        answers
+        let mut answers = answers?;
+        if must_select {
+            let rest = answers.split_off(1);
+            self.selected(answers.pop())?;
+            answers = rest;
+        }
+        Ok(answers)
     }
 
     fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
+        if self.must_select()? {
+            self.select_now()?;
+        }
         let mut packed = Vec::new();
         pack(&mut packed, command);
         self.begin(self.read_timeout)?;

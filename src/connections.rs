@@ -1,12 +1,13 @@
 //! One server, and the connections to it that are kept between requests.
 //!
-//! r2d2 keeps the slots; a slot connects at its first use, in the thread that
-//! needs it, so that a refused port fails at once.
+//! How to reach it is an endpoint's; the connections are in a pool that all
+//! endpoints of one server and one login share.
+
+mod pool;
 
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::{RedisError, RedisResult};
@@ -17,13 +18,11 @@ use crate::deadline::left;
 use crate::error::{Error, ends_connection, was_closed};
 use crate::link::{Asking, Link};
 use crate::login::{Manners, Role};
-use crate::process::{Counters, Process};
+use crate::process::Process;
 use crate::save_path::Host;
-use crate::tls;
 
-/// Connections that one process may hold to one server: as many as it has
-/// threads that handle requests at the same time.
-const MAX_CONNECTIONS: u32 = 256;
+use pool::Slot;
+pub use pool::{Checkout, Pool};
 
 /// One server, and the connections to it.
 #[derive(Clone)]
@@ -31,43 +30,15 @@ pub struct Endpoint {
     host: Host,
     role: Role,
     asking: bool,
-    tls: Arc<tls::Context>,
-    manners: Arc<Manners>,
-    /// None where the process could not have the thread that r2d2 needs: then
-    /// each exchange has a connection of its own.
-    slots: Option<r2d2::Pool<Slots>>,
-    counters: Arc<Counters>,
-    /// How often all connections were given up. Those of earlier eras are not
-    /// used again, wherever they are now.
-    era: Arc<AtomicU64>,
+    pool: Arc<Pool>,
 }
 
 impl Endpoint {
-    /// Connects to nothing yet. `role` is what the server must be.
+    /// Connects to nothing yet. `role` is what the server must be. Connections
+    /// are shared with whoever logs in to the same server in the same way.
     pub fn new(host: Host, role: Role, process: &Process) -> Self {
-        let pool = |helper| {
-            r2d2::Pool::builder()
-                .max_size(MAX_CONNECTIONS)
-                .min_idle(Some(0))
-                .test_on_check_out(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .connection_timeout(host.timeout.max(Duration::from_millis(1)))
-                .thread_pool(helper)
-                .error_handler(Box::new(r2d2::NopErrorHandler))
-                .build_unchecked(Slots(process.counters.clone()))
-        };
-        let slots = process.helper().map(pool);
-        Self {
-            host,
-            role,
-            asking: false,
-            tls: Arc::default(),
-            manners: Arc::default(),
-            slots,
-            counters: process.counters.clone(),
-            era: Arc::default(),
-        }
+        let pool = process.pool(&host, role);
+        Self { host, role, asking: false, pool }
     }
 
     /// How this server was described in the save path.
@@ -90,7 +61,7 @@ impl Endpoint {
 
     /// Whether there is a connection that nobody is using, dead or alive.
     pub fn has_connection(&self) -> bool {
-        self.try_get().is_some_and(|slot| slot.connection.is_some())
+        self.pool.has_connection()
     }
 
     /// Opens a connection that is not kept here.
@@ -98,22 +69,22 @@ impl Endpoint {
     /// # Errors
     /// See [`Trouble`].
     pub fn open(&self) -> Result<Connection, Trouble> {
-        Connection::open(&self.host, self.role, self.tls()?.as_ref(), &self.manners)
+        Connection::open(&self.host, self.role, self.tls()?.as_ref(), &self.pool.manners)
             .map_err(Trouble::Connect)
     }
 
     /// Closes the connections that are not to outlive a request.
     pub fn end_request(&self) {
         if !self.host.persistent {
-            self.close_idle();
+            self.pool.close_idle(|_| true);
         }
     }
 
     /// Gives up all connections, those in use at their next exchange: the next
     /// ones are made to whatever the host's name means then.
     pub fn start_anew(&self) {
-        self.era.fetch_add(1, Ordering::Relaxed);
-        self.close_idle();
+        self.pool.era.fetch_add(1, Ordering::Relaxed);
+        self.pool.close_idle(|_| true);
     }
 
     /// Runs one exchange. A kept connection that the server has closed in the
@@ -126,7 +97,8 @@ impl Endpoint {
         &self,
         exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
     ) -> Result<T, Trouble> {
-        self.run_on(&mut self.check_out()?, exchange)
+        let mut checkout = self.check_out()?;
+        self.run_on(&mut checkout, exchange)
     }
 
     /// Sends a command that the server answers when it sees fit, and returns
@@ -142,76 +114,42 @@ impl Endpoint {
 
     fn run_on<T>(
         &self,
-        Checkout(slot): &mut Checkout,
+        slot: &mut Slot,
         mut exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
     ) -> Result<T, Trouble> {
         let asking = self.asking;
         let mut exchange = |link: &mut Connection| {
             if asking { exchange(&mut Asking(link)) } else { exchange(link) }
         };
-        let era = self.era.load(Ordering::Relaxed);
-        if let Some(connection) = slot.live(era) {
+        let era = self.pool.era.load(Ordering::Relaxed);
+        if let Some(connection) = slot.live(era, &self.host) {
             match exchange(connection) {
                 Err(error) if was_closed(&error) => {}
                 answer => return slot.conclude(answer),
             }
         }
-        if slot.discard() {
+        if slot.close() {
             slot.counters.replaced.fetch_add(1, Ordering::Relaxed);
             tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
         }
         slot.era = era;
         let tls = self.tls()?;
-        let connection = slot.connect(&self.host, self.role, tls.as_ref(), &self.manners)?;
+        let connection = slot.connect(&self.host, self.role, tls.as_ref(), &self.pool.manners)?;
         let style = connection.style();
         let answer = exchange(connection);
         if answer.is_ok() {
-            self.manners.learn(style);
+            self.pool.manners.learn(style);
         } else if let Some(reason) = connection.doubt() {
-            slot.discard();
+            slot.close();
             return Err(Trouble::Connect(hung_up(&self.host, reason)));
         }
         slot.conclude(answer)
     }
 
     fn check_out(&self) -> Result<Checkout, Trouble> {
-        let patience = left(self.host.timeout);
-        let Some(slots) = &self.slots else {
-            let counters = self.counters.clone();
-            return Ok(Checkout(InUse::Alone(Slot { connection: None, era: 0, counters })));
-        };
-        let slot = slots.get_timeout(patience).map_err(|_| self.no_room(slots, patience))?;
-        let slot = InUse::Pooled(slot);
-        if slot.connection.is_some() {
-            return Ok(Checkout(slot));
-        }
-        // A slot that was made for a thread that then took another one. What
-        // is connected comes first, or there would be more connections than
-        // are ever used at a time.
-        let mut empty = Vec::new();
-        while let Some(other) = self.try_get() {
-            if other.connection.is_some() {
-                return Ok(Checkout(other));
-            }
-            empty.push(other);
-        }
-        Ok(Checkout(slot))
-    }
-
-    /// A slot that nobody is using, if there is one.
-    fn try_get(&self) -> Option<InUse> {
-        self.slots.as_ref()?.try_get().map(InUse::Pooled)
-    }
-
-    /// There was no slot within `patience`.
-    fn no_room(&self, slots: &r2d2::Pool<Slots>, patience: Duration) -> Trouble {
-        let reason = if slots.state().connections >= MAX_CONNECTIONS {
-            format!("all {MAX_CONNECTIONS} connections of this process are in use")
-        } else {
-            let seconds = patience.as_secs_f64();
-            format!("the thread that makes room for connections has not done so within {seconds} s")
-        };
-        Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
+        self.pool.check_out(left(self.host.timeout)).map_err(|reason| {
+            Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
+        })
     }
 
     /// What `trouble` means for an operation on this server.
@@ -225,17 +163,9 @@ impl Endpoint {
     /// The TLS settings for a new connection, as their files are now.
     fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Trouble> {
         let Some(options) = &self.host.tls else { return Ok(None) };
-        self.tls.config(options).map(Some).map_err(|reason| {
+        self.pool.tls.config(options).map(Some).map_err(|reason| {
             Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
         })
-    }
-
-    /// Closes the connections that nobody uses now.
-    fn close_idle(&self) {
-        let idle: Vec<_> = std::iter::from_fn(|| self.try_get()).collect();
-        idle.into_iter().for_each(|mut slot| {
-            slot.discard();
-        });
     }
 }
 
@@ -258,40 +188,10 @@ impl Trouble {
     }
 }
 
-/// A connection in use. One whose last exchange did not end well is closed
-/// when it is given back.
-pub struct Checkout(InUse);
-
-/// A slot in use, and whether it is kept afterwards.
-enum InUse {
-    Pooled(r2d2::PooledConnection<Slots>),
-    Alone(Slot),
-}
-
-impl Deref for InUse {
-    type Target = Slot;
-
-    fn deref(&self) -> &Slot {
-        match self {
-            Self::Pooled(slot) => slot,
-            Self::Alone(slot) => slot,
-        }
-    }
-}
-
-impl DerefMut for InUse {
-    fn deref_mut(&mut self) -> &mut Slot {
-        match self {
-            Self::Pooled(slot) => slot,
-            Self::Alone(slot) => slot,
-        }
-    }
-}
-
 impl Checkout {
     /// The longest wait for an answer on it.
     pub fn read_timeout(&self) -> Duration {
-        self.0.connection.as_deref().map_or(Duration::ZERO, Link::read_timeout)
+        self.connection.as_deref().map_or(Duration::ZERO, Link::read_timeout)
     }
 
     /// Waits up to `patience` for the answer to what was sent, see [`Link`].
@@ -299,7 +199,7 @@ impl Checkout {
     /// # Errors
     /// What the server answered, or what ended the connection.
     pub fn receive(&mut self, patience: Duration) -> RedisResult<Option<redis::Value>> {
-        match self.0.connection.as_deref_mut() {
+        match self.connection.as_deref_mut() {
             Some(connection) => connection.receive(patience),
             None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
         }
@@ -307,33 +207,19 @@ impl Checkout {
 
     /// Closes the connection, because what it has answered is of no use.
     pub fn discard(mut self) {
-        self.0.discard();
+        self.close();
     }
-}
-
-impl Drop for Checkout {
-    fn drop(&mut self) {
-        if self.0.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
-            self.0.discard();
-        }
-    }
-}
-
-/// Room for one connection.
-pub struct Slot {
-    connection: Option<Box<Connection>>,
-    /// The one it was made in, see [`Endpoint::start_anew`].
-    era: u64,
-    counters: Arc<Counters>,
 }
 
 impl Slot {
-    /// The connection in here, if it can be used in this `era`.
-    fn live(&mut self, era: u64) -> Option<&mut Connection> {
+    /// The connection in here, if it can be used in this `era`, for the
+    /// database and with the time limits of `host`.
+    fn live(&mut self, era: u64, host: &Host) -> Option<&mut Connection> {
         let connection = self.connection.as_deref_mut().filter(|_| self.era == era)?;
         if !connection.is_usable() {
             return None;
         }
+        connection.serve(host);
         self.counters.reused.fetch_add(1, Ordering::Relaxed);
         Some(connection)
     }
@@ -357,42 +243,9 @@ impl Slot {
     fn conclude<T>(&mut self, answer: RedisResult<T>) -> Result<T, Trouble> {
         answer.map_err(|error| {
             if ends_connection(&error) {
-                self.discard();
+                self.close();
             }
             Trouble::Exchange(error)
         })
-    }
-
-    /// Closes the connection. Returns whether there was one.
-    fn discard(&mut self) -> bool {
-        let closed = self.connection.take().is_some();
-        self.counters.open.fetch_sub(closed.into(), Ordering::Relaxed);
-        closed
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.discard();
-    }
-}
-
-/// Makes slots; they do their connecting themselves.
-pub struct Slots(Arc<Counters>);
-
-impl r2d2::ManageConnection for Slots {
-    type Connection = Slot;
-    type Error = io::Error;
-
-    fn connect(&self) -> io::Result<Slot> {
-        Ok(Slot { connection: None, era: 0, counters: self.0.clone() })
-    }
-
-    fn is_valid(&self, _: &mut Slot) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn has_broken(&self, _: &mut Slot) -> bool {
-        false
     }
 }

@@ -3,21 +3,42 @@
 //! After a fork the child starts with nothing: the parent's sockets, locks
 //! and threads are left alone.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use scheduled_thread_pool::ScheduledThreadPool;
 
+use crate::connections::Pool;
 use crate::error::Error;
 use crate::lease::Leases;
-use crate::save_path::{ParseError, SavePath};
+use crate::login::Role;
+use crate::save_path::{Host, ParseError, SavePath};
 use crate::threads::worker;
 use crate::topology::Target;
 
-/// Save paths that a process remembers; an application that makes up a new
-/// one for each request must not collect connections.
-const MAX_TARGETS: usize = 16;
+/// Save paths that a process remembers; an application may make up a new one
+/// for each request.
+const MAX_TARGETS: usize = 512;
+
+/// `redis_session.max_connections`, see [`limit`].
+static MAX_CONNECTIONS: AtomicU32 = AtomicU32::new(256);
+/// `redis_session.max_servers`, see [`limit`].
+static MAX_SERVERS: AtomicUsize = AtomicUsize::new(64);
+
+/// Sets how many connections a process may hold to one server (at least 2), and
+/// to how many servers it keeps connections between requests (at least 1).
+/// Before the first use of a server.
+pub fn limit(connections: u32, servers: usize) {
+    MAX_CONNECTIONS.store(connections.max(2), Ordering::Relaxed);
+    MAX_SERVERS.store(servers.max(1), Ordering::Relaxed);
+}
+
+/// How many connections a process may hold to one server, at least 2.
+pub fn max_connections() -> u32 {
+    MAX_CONNECTIONS.load(Ordering::Relaxed)
+}
 
 static PROCESS: ArcSwapOption<Process> = ArcSwapOption::const_empty();
 
@@ -28,6 +49,8 @@ pub struct Process {
     /// Whether the log knows that there can be no helper.
     told: AtomicBool,
     targets: Mutex<Vec<(String, Arc<Target>)>>,
+    /// The servers that are in use, each for one login.
+    pools: Mutex<Vec<(Host, Role, Weak<Pool>)>>,
     /// What phpinfo() shows.
     pub counters: Arc<Counters>,
     /// The locks that this process keeps.
@@ -72,6 +95,7 @@ impl Process {
                 helper: OnceLock::new(),
                 told: AtomicBool::new(false),
                 targets: Mutex::default(),
+                pools: Mutex::default(),
                 counters: Arc::default(),
                 leases: Arc::default(),
             });
@@ -116,11 +140,42 @@ impl Process {
         }
         let parsed = SavePath::parse(save_path)?;
         let target = Arc::new(Target::new(parsed.save_path, self));
-        if targets.len() >= MAX_TARGETS {
+        targets.push((save_path.to_owned(), target.clone()));
+        let most = MAX_SERVERS.load(Ordering::Relaxed);
+        while targets.len() > 1 && (targets.len() > MAX_TARGETS || self.servers() > most) {
             targets.remove(0); // the one that was not asked for the longest
         }
-        targets.push((save_path.to_owned(), target.clone()));
         Ok((target, parsed.warnings))
+    }
+
+    /// The connections to the server of `host`, shared by all save paths that
+    /// log in to it in the same way, whatever prefix, database or weight they
+    /// have.
+    pub fn pool(&self, host: &Host, role: Role) -> Arc<Pool> {
+        let login = Host {
+            weight: 1,
+            timeout: Duration::ZERO,
+            read_timeout: Duration::ZERO,
+            retry_interval: Duration::ZERO,
+            database: 0,
+            prefix: None,
+            ..host.clone()
+        };
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|(.., pool)| pool.strong_count() > 0);
+        let known = pools.iter().find(|(other, of, _)| *other == login && *of == role);
+        if let Some(pool) = known.and_then(|(.., pool)| pool.upgrade()) {
+            return pool;
+        }
+        let pool = Arc::new(Pool::new(self.counters.clone()));
+        pools.push((login, role, Arc::downgrade(&pool)));
+        pool
+    }
+
+    /// How many servers are in use, each for one login.
+    fn servers(&self) -> usize {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.iter().filter(|(.., pool)| pool.strong_count() > 0).count()
     }
 
     /// The one thread that stays beside the requests; none while the system
@@ -131,8 +186,8 @@ impl Process {
         }
         let Some(started) = worker("redis-session") else {
             if !self.told.swap(true, Ordering::Relaxed) {
-                let reason = "the system starts no more threads (is the limit of processes reached?): connections are \
-                              not kept between requests, locks of long requests may end early";
+                let reason = "the system starts no more threads (is the limit of processes reached?): connections \
+                              beside the first are not kept between requests, locks of long requests may end early";
                 tracing::warn!(operation = "start a thread", outcome = reason);
             }
             return None;

@@ -20,6 +20,7 @@ use ext_php_rs::zend::IniEntryDef;
 use super::ffi::{zend_alter_ini_entry, zend_ini_long, zend_ini_string_ex, zend_restore_ini_entry};
 use super::{boundary, request};
 use crate::log;
+use crate::process;
 use crate::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl};
 
 /// A script makes the change, not PHP.
@@ -28,7 +29,7 @@ const RUNTIME: c_int = 1 << 4;
 const USER: c_int = 1;
 
 /// Every entry: name, default, and who may change it.
-const ENTRIES: [(&CStr, &CStr, Permission); 14] = [
+const ENTRIES: [(&CStr, &CStr, Permission); 16] = [
     (c"redis.session.locking_enabled", c"0", Permission::All),
     (c"redis.session.lock_expire", c"0", Permission::All),
     (c"redis.session.lock_retries", c"100", Permission::All),
@@ -41,6 +42,8 @@ const ENTRIES: [(&CStr, &CStr, Permission); 14] = [
     (c"redis_session.read_only_wait", c"1", Permission::All),
     (c"redis_session.failover_timeout", c"5", Permission::All),
     (c"redis_session.wait_replicas", c"0", Permission::All),
+    (c"redis_session.max_connections", c"256", Permission::System),
+    (c"redis_session.max_servers", c"64", Permission::System),
     (c"redis_session.log", c"", Permission::System),
     (c"redis_session.log_level", c"off", Permission::System),
 ];
@@ -165,6 +168,10 @@ pub unsafe fn end_visit() {
 /// earlier, as PHP-FPM's workers do not exist yet when the module starts.
 pub fn settings() -> Settings {
     if !log::is_started() {
+        process::limit(
+            long(c"redis_session.max_connections").try_into().unwrap_or(0),
+            long(c"redis_session.max_servers").try_into().unwrap_or(0),
+        );
         let text = |name| string(name).unwrap_or_default().to_string_lossy();
         let (target, level) = (text(c"redis_session.log"), text(c"redis_session.log_level"));
         if let Err(reason) = log::start(&target, &level) {
