@@ -65,7 +65,8 @@ impl Held {
 
     /// How often it is looked after, and how long that may take.
     fn period(&self) -> Duration {
-        let session = self.ttl.short() / 2;
+        // It is kept when half of its time is over, which must be seen in time.
+        let session = (self.ttl.short() / 2).min(Duration::from(self.ttl) / 3);
         if self.renewed { session.min(self.lease / 3) } else { session }
     }
 

@@ -155,11 +155,10 @@ impl Ttl {
     }
 
     /// With less than this left of it, a session may end before the request
-    /// that reads it: a 32nd, but no less than half a minute where that is
-    /// not more than half of it.
+    /// that reads it: a 32nd, but no less than half a minute, if it has that.
     pub fn short(self) -> Duration {
         let whole = Duration::from(self);
-        (whole / 32).max(LONG_PAGE).min(whole / 2)
+        (whole / 32).max(LONG_PAGE).min(whole)
     }
 }
 
@@ -230,7 +229,7 @@ mod tests {
     #[test]
     fn little_is_left_of_a_lifetime_when_a_page_may_take_as_long() {
         for (seconds, short) in
-            [(1, 500), (10, 5_000), (60, 30_000), (1440, 45_000), (86_400, 2_700_000)]
+            [(1, 1_000), (10, 10_000), (60, 30_000), (1440, 45_000), (86_400, 2_700_000)]
         {
             assert_eq!(Ttl(seconds).short(), Duration::from_millis(short), "{seconds}");
         }
