@@ -9,18 +9,22 @@
 //! such as phpredis, is looked after at intervals. Every wait ends, and is cut
 //! into slices so that PHP's signals are served.
 
+mod asking;
+mod limits;
+
 use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult, Value};
 
 use crate::connections::{Checkout, Trouble};
-use crate::error::Error;
-use crate::link::{Confirmed, Link};
+use crate::error::{Error, reason, was_closed};
 use crate::lock::{Holder, Token};
 use crate::resp::garbage;
-use crate::scripts::{CLAIM_WINDOW, Given, Scripts, Standing, Ticket, Turn, Wanted};
+use crate::scripts::{CLAIM_WINDOW, Scripts, Ticket, Turn, Wanted};
 use crate::settings::{LockPolicy, ReadOnly, Refresh};
 use crate::topology::{Access, Place, Target, has_moved};
+
+use limits::{Limit, Permit};
 
 /// Longest time without a look at PHP's signals.
 const SLICE: Duration = Duration::from_secs(1);
@@ -89,12 +93,14 @@ pub struct Queue {
     /// It has not had to queue up again.
     in_line: bool,
     wait: Option<Wait>,
+    /// How often its connection was closed as soon as it stood in the queue.
+    hung_up: u32,
 }
 
 /// What a request in the queue is waiting for.
 enum Wait {
     /// Its turn, in the server's queue.
-    Turn(Blocked),
+    Turn(Box<Blocked>),
     /// The time to ask again.
     Pause(Instant),
 }
@@ -103,6 +109,10 @@ enum Wait {
 struct Blocked {
     checkout: Checkout,
     server: String,
+    sent: Instant,
+    _permit: Permit,
+    /// The server does not end the wait with our patience.
+    ends_late: bool,
     /// When the answer must be there.
     due: Instant,
     /// When to look how things are.
@@ -112,7 +122,14 @@ struct Blocked {
 impl Queue {
     /// Nothing is asked yet: see [`Queue::step`].
     pub fn new(request: Request) -> Self {
-        Self { request, started: Instant::now(), ticket: None, in_line: true, wait: None }
+        Self {
+            request,
+            started: Instant::now(),
+            ticket: None,
+            in_line: true,
+            wait: None,
+            hung_up: 0,
+        }
     }
 
     /// Goes on for at most about a second.
@@ -162,7 +179,7 @@ impl Queue {
         &mut self,
         target: &Target,
         policy: &LockPolicy,
-        mut blocked: Blocked,
+        mut blocked: Box<Blocked>,
         slice_ends: Instant,
     ) -> Result<Option<Turn>, Error> {
         let patience = left_until(slice_ends.min(blocked.look));
@@ -196,12 +213,33 @@ impl Queue {
                     }
                 }
                 Err(error) => {
-                    blocked.checkout.discard();
+                    let Blocked { checkout, .. } = *blocked;
+                    checkout.discard();
                     Err(self.failure(target, &error))
                 }
             },
-            Err(error) => self.ask_elsewhere(target, policy, error).map(Some),
+            Err(error) => {
+                if self.has_limits(target, &blocked, &error) {
+                    self.in_line = false;
+                    return self.ask(target, policy).map(Some);
+                }
+                self.ask_elsewhere(target, policy, error).map(Some)
+            }
         }
+    }
+
+    /// Whether a wait failed as the server does not let us wait like that.
+    fn has_limits(&mut self, target: &Target, blocked: &Blocked, error: &RedisError) -> bool {
+        let Some(limit) = limits::told_by(error, blocked.sent) else { return false };
+        if was_closed(error) {
+            // By chance, unless it happens again.
+            self.hung_up += 1;
+            if self.hung_up < 2 || target.is_changing() {
+                return false;
+            }
+        }
+        limits::learn(&blocked.server, limit, &reason(error));
+        true
     }
 
     /// Shows that we live, and sees who has the lock. The BLPOP stays where it
@@ -210,8 +248,12 @@ impl Queue {
         &mut self,
         target: &Target,
         policy: &LockPolicy,
-        mut blocked: Blocked,
+        mut blocked: Box<Blocked>,
     ) -> Result<Option<Turn>, Error> {
+        let left = self.left(policy);
+        if blocked.ends_late && left.is_zero() {
+            return self.ask(target, policy).map(Some);
+        }
         let Request { place, token, failover, .. } = &self.request;
         let standing = self.standing(policy);
         let turn = target.run(place, Access::Primary, *failover, |link| {
@@ -225,6 +267,9 @@ impl Queue {
             Err(error) => Err(error),
             Ok(Turn::Busy { expires, holder, .. }) if blocked.server == target.name(place) => {
                 blocked.look = next_look(policy, expires, &Holder::of(&holder));
+                if blocked.ends_late {
+                    blocked.look = blocked.look.min(Instant::now() + left);
+                }
                 self.wait = Some(Wait::Turn(blocked));
                 Ok(None)
             }
@@ -250,60 +295,6 @@ impl Queue {
     /// The request, once it is done.
     pub fn into_request(self) -> Request {
         self.request
-    }
-
-    /// How we stand to the queue. One who waits is forgotten when it has not
-    /// looked in time, or its patience is over.
-    fn standing(&self, policy: &LockPolicy) -> Standing<'_> {
-        let lasts = (look_every(policy) + LATE).min(self.left(policy).saturating_add(SLICE));
-        match (&self.ticket, self.request.wanted) {
-            (Some(ticket), _) => Standing::Inside { ticket, lasts, in_line: self.in_line },
-            (None, Wanted::Unused) => Standing::Outside,
-            (None, Wanted::Any | Wanted::Known) => {
-                Standing::Joining { lasts, most: policy.max_waiters }
-            }
-        }
-    }
-
-    /// How much longer we will wait.
-    fn left(&self, policy: &LockPolicy) -> Duration {
-        let waited = self.started.elapsed();
-        policy.patience.map_or(ENDLESS, |patience| patience.saturating_sub(waited))
-    }
-
-    fn ask(&self, target: &Target, policy: &LockPolicy) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let (keys, standing) = (&place.keys, self.standing(policy));
-        target.run(place, Access::Primary, *failover, |link| match read_only {
-            ReadOnly::No => {
-                let mut link = self.confirmed(link);
-                Scripts(&mut link).acquire(keys, token, policy.lease, *refresh, *wanted, standing)
-            }
-            ReadOnly::Wait | ReadOnly::NoWait => {
-                Scripts(link).peek(keys, token, *refresh, *wanted, standing, b"")
-            }
-        })
-    }
-
-    fn claim(&self, target: &Target, policy: &LockPolicy, baton: &[u8]) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let (keys, standing) = (&place.keys, self.standing(policy));
-        target.run(place, Access::Primary, *failover, |link| match read_only {
-            ReadOnly::No => {
-                let (mut link, lease) = (self.confirmed(link), policy.lease);
-                let mut scripts = Scripts(&mut link);
-                scripts.claim(keys, token, lease, *refresh, *wanted, Given { standing, baton })
-            }
-            ReadOnly::Wait | ReadOnly::NoWait => {
-                Scripts(link).peek(keys, token, *refresh, *wanted, standing, baton)
-            }
-        })
-    }
-
-    /// `link`, on which the lock is on the replicas too before it counts.
-    fn confirmed<'a>(&self, link: &'a mut dyn Link) -> Confirmed<'a> {
-        let replicas = self.request.replicas;
-        Confirmed { link, replicas, limit: Some(MAX_CONFIRMATION), confirmed: 0 }
     }
 
     /// A wait has failed of `error`: sees who serves the session now.
@@ -343,20 +334,37 @@ impl Queue {
             self.leave(target);
             return Err(Error::Busy { holder, waited: self.started.elapsed() });
         }
-        if holder == Holder::Foreign {
+        let server = target.name(&self.request.place);
+        if self.ticket.is_none() {
+            limits::learn(&server, Limit::NoQueue, "its scripts may not do what that takes");
+        }
+        let alone = holder == Holder::Foreign || limits::has(&server, Limit::NoQueue);
+        let permit = if alone { None } else { Permit::at(&server) };
+        let Some(permit) = permit else {
             let expires = expires.map_or(left, |expires| expires + MARGIN);
             let pause = left.min(expires).min(policy.poll);
+            self.in_line &= holder == Holder::Foreign;
             self.wait = Some(Wait::Pause(Instant::now() + pause));
             return Ok(());
+        };
+        let mut time = left.max(MIN_WAIT);
+        let ends_late = limits::has(&server, Limit::WholeSeconds);
+        if ends_late {
+            time = Duration::from_secs(time.as_secs() + 1);
         }
-        let time = left.max(MIN_WAIT);
         let Request { place, failover, .. } = &self.request;
-        let seconds = format!("{:.3}", time.as_secs_f64());
+        let seconds = match time.subsec_nanos() {
+            0 => time.as_secs().to_string(),
+            _ => format!("{:.3}", time.as_secs_f64()),
+        };
         let command: [&[u8]; 3] = [b"BLPOP", &place.keys.baton, seconds.as_bytes()];
         let checkout = target.send(place, *failover, &command)?;
-        let due = Instant::now() + time + checkout.read_timeout();
+        let sent = Instant::now();
+        let due = sent + time + checkout.read_timeout();
         let (server, look) = (target.name(place), next_look(policy, expires, &holder));
-        self.wait = Some(Wait::Turn(Blocked { checkout, server, due, look }));
+        let look = if ends_late { look.min(sent + left) } else { look };
+        let blocked = Blocked { checkout, server, sent, _permit: permit, ends_late, due, look };
+        self.wait = Some(Wait::Turn(Box::new(blocked)));
         Ok(())
     }
 }

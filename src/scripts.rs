@@ -273,7 +273,11 @@ impl Scripts<'_> {
         let stage: &[&[u8]] = &[b"SETEX", &staged, STAGED_SECONDS, bytes];
         let args = [token.as_bytes(), &ttl, &window, repeat, known];
         let answers = self.flight(Some(stage), &WRITE_STAGED, keys, &[&staged], &args, None)?;
-        last(answers).and_then(kept)
+        let outcome = last(answers).and_then(kept);
+        if outcome.as_ref().is_err_and(|error| !ends_connection(error)) {
+            let _ = self.0.call(&[b"DEL", &staged]); // the error that is told is the first
+        }
+        outcome
     }
 
     /// Starts the TTL again (unless there is none to start) if we hold the
@@ -416,7 +420,11 @@ fn is_between_nodes(answer: &Value) -> bool {
 }
 
 fn is_unknown_script(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(e) if e.kind() == Some(ServerErrorKind::NoScript))
+    let Value::ServerError(error) = answer else { return false };
+    // Where there is no EVALSHA, or we may not use it, there may be EVAL.
+    let said = error.details().unwrap_or_default().to_ascii_lowercase();
+    error.kind() == Some(ServerErrorKind::NoScript)
+        || said.contains("evalsha") && (error.code() == "NOPERM" || said.contains("unknown"))
 }
 
 /// The last answer, unless any of them is an error.

@@ -1,6 +1,6 @@
 -- ARGV: token, lease (ms), TTL to refresh (s, as refresh() takes it), wanted (any, known, unused), claim window (ms),
 --       ticket ('' = none yet), how long it lasts (ms, 0 = will not wait), place (line, aside), most waiters
--- Returns {1} with the lock taken; {0, lock's PTTL, lock's value, ticket} where it is busy;
+-- Returns {1} with the lock taken; {0, lock's PTTL, lock's value, ticket ('' = cannot queue up)} where it is busy;
 --         {2} where the session is not as wanted; {3, nil, lock's value} where too many wait.
 local token, lease, window, ticket, lasts = ARGV[1], ARGV[2], ARGV[5], ARGV[6], ARGV[7]
 if not is_wanted(ARGV[4]) then
@@ -13,14 +13,15 @@ local taken = redis.call('SET', lock, token, 'NX', 'PX', lease)
 local holder = token
 if taken then
   -- It had expired or was removed while others wait: they come first.
-  if not is_next then holder, taken = offer(token, window), false end
+  local offered = not is_next and offer(token, window)
+  if offered then holder, taken = offered, false end
 else
   holder = redis.call('GET', lock) or ''
   if holder == token then
     taken = true -- asked twice, as the first answer was lost
   elseif is_baton(holder) then
     -- One that is still in the list has nobody blocked for it.
-    if is_next and (first or redis.call('LINDEX', baton, 0) == holder) then
+    if is_next and (first or redis.pcall('LINDEX', baton, 0) == holder) then
       redis.call('SET', lock, token, 'PX', lease)
       redis.call('DEL', baton)
       taken = true
@@ -35,10 +36,7 @@ if taken then
   return {1}
 end
 if lasts ~= '0' then
-  if ticket == '' then ticket = new_ticket(ARGV[9]) end
+  ticket = queue_up(ticket, lasts, ARGV[8], ARGV[9], holder)
   if not ticket then return {3, false, holder} end
-  -- A foreign holder hands nothing over: those who wait for it poll.
-  local polls = string.sub(holder, 1, 4) ~= 'rs1:'
-  stay(ticket, lasts, polls and 'aside' or ARGV[8])
 end
-return {0, redis.call('PTTL', lock), holder, ticket}
+return {0, left_of_lock(), holder, ticket}

@@ -7,7 +7,8 @@
 -- while it is `early`. One that did not show itself in time is not waited for
 -- again until it does.
 local function passed_over(ticket, early)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', waiters, '-inf', '(' .. ticket)) do
+  local before = redis.pcall('ZRANGEBYSCORE', waiters, '-inf', '(' .. ticket)
+  for _, member in ipairs(refused(before) and {} or before) do
     if string.sub(member, -6) == ':aside' and lives(member) then
       if early then return true end
       local in_line = string.sub(member, 1, -6) .. 'line'
@@ -21,14 +22,13 @@ end
 local token, window, ticket, lasts = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
 local holder = redis.call('GET', lock)
 if holder ~= token then -- else claimed twice, as the first answer was lost
-  local left = redis.call('PTTL', lock)
+  local left = left_of_lock()
   local valid = holder == ARGV[8]
   -- How long those aside have to take what was offered to another one.
   local early = left > window - 100
   if not valid or passed_over(ticket, early) then
     if valid then offer_again(holder, left + 1) end
-    stay(ticket, lasts, 'aside')
-    return {0, left, holder, ticket}
+    return {0, left, holder, stay(ticket, lasts, 'aside')}
   end
 end
 leave_queue(ticket)

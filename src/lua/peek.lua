@@ -6,7 +6,7 @@ local token, window, ticket, lasts, given = ARGV[1], ARGV[4], ARGV[5], ARGV[6], 
 local wanted = is_wanted(ARGV[3])
 local holder = redis.call('GET', lock)
 -- A baton still in the list has nobody blocked for it.
-local free = not holder or holder == given or is_baton(holder) and redis.call('LINDEX', baton, 0) == holder
+local free = not holder or holder == given or is_baton(holder) and redis.pcall('LINDEX', baton, 0) == holder
 if free or not wanted then
   leave_queue(ticket)
   if wanted then refresh(ARGV[2]) end
@@ -15,9 +15,7 @@ if free or not wanted then
 end
 if is_baton(holder) then offer_again(holder, 250) end -- a living waiter claims in far less than that
 if lasts ~= '0' then
-  if ticket == '' then ticket = new_ticket(ARGV[8]) end
+  ticket = queue_up(ticket, lasts, ARGV[7], ARGV[8], holder)
   if not ticket then return {3, false, holder} end
-  local polls = string.sub(holder, 1, 4) ~= 'rs1:'
-  stay(ticket, lasts, polls and 'aside' or ARGV[7])
 end
-return {0, redis.call('PTTL', lock), holder, ticket}
+return {0, left_of_lock(), holder, ticket}

@@ -14,8 +14,15 @@ end
 if gone then
   redis.call('DEL', staged)
 else
-  redis.call('RENAME', staged, session)
-  redis.call('EXPIRE', session, ARGV[2])
+  local stored = redis.pcall('RENAME', staged, session)
+  if not refused(stored) then
+    redis.call('EXPIRE', session, ARGV[2])
+  else
+    local bytes = redis.call('GET', staged)
+    if bytes then stored = redis.pcall('SETEX', session, ARGV[2], bytes) end
+    redis.call('DEL', staged)
+    if refused(stored) then return stored end
+  end
 end
 if ARGV[3] ~= '0' then hand_over(ARGV[1], ARGV[3]) end
 return gone and 2 or 1
