@@ -361,6 +361,38 @@ fn a_lock_asked_for_twice_with_one_token_is_given_twice() {
 }
 
 #[test]
+fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
+    let scene = Scene::new();
+    let proxy = RecordingProxy::start(scene.server.addr());
+    let far = target(&proxy.addr());
+    let keys = scene.keys();
+    // The answers to BLPOP, and to the claim with an empty session behind it.
+    let claimed = b"*1\r\n:1\r\n$-1\r\n".len();
+    for cut in 0..=claimed {
+        let holder = scene.hold();
+        let baton = holder.as_bytes().len() + b":baton".len();
+        let lines = format!("*2\r\n${}\r\n\r\n${baton}\r\n\r\n", keys.baton.len());
+        let popped = lines.len() + keys.baton.len() + baton;
+        let mut queue = scene.queue(Wanted::Any);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let (outcome, took) = wait_at(&far, &mut queue, 10 * SECOND);
+                (outcome, took, queue.into_request().token)
+            });
+            wait_until("it is blocked", || scene.blocked() == 1);
+            proxy.set_fault_once(Fault::CutAfterReplyBytes(popped + cut));
+            scene.release(&holder);
+            let (outcome, took, token) = waiter.join().unwrap();
+            assert!(matches!(outcome, Ok(Outcome::Ours(None))), "cut after {cut}: {outcome:?}");
+            assert!(took < 5 * SECOND, "cut after {cut}: {took:?}");
+            proxy.clear_fault();
+            scene.release(&token);
+        });
+        assert!(scene.server.keys().is_empty(), "cut after {cut}");
+    }
+}
+
+#[test]
 fn a_waiter_that_claims_too_late_stays_in_the_queue_and_is_served_in_turn() {
     let scene = Scene::new();
     let holder = scene.hold();
