@@ -11,7 +11,7 @@ use support::servers::{ClientCert, Options, RedisServer};
 use support::site::php;
 
 /// The certificates, all for localhost unless they say otherwise.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 21] = [
     "good",
     "cn_only",
     "v1",
@@ -31,6 +31,8 @@ const KINDS: [&str; 19] = [
     "intermediate",
     "lone",
     "expired_self",
+    "signer",
+    "signing_client",
 ];
 
 /// Where we do not do as PHP does: certificate, options, and why.
@@ -48,6 +50,8 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("p521", "cafile=ca.crt&allow_self_signed=1&verify_peer_name=0", NO_P521),
     ("intermediate", "cafile=intermediate.crt", EXACTLY_THIS),
     ("lone", "cafile=lone.crt", EXACTLY_THIS),
+    ("signer", "cafile=signer.crt", EXACTLY_THIS),
+    ("signing_client", "cafile=signing_client.crt", EXACTLY_THIS),
 ];
 const EXACTLY_THIS: &str = "trusting exactly this certificate is trusting less than its authority";
 const NO_P521: &str = "the library cannot verify signatures on this curve, and the message says so";
@@ -81,6 +85,9 @@ fn make_all(pki: &Pki) {
             ..by_ca
         },
     );
+    pki.make("signer", Kind { extensions: &authority, ..by_ca });
+    let client = format!("{authority}\nextendedKeyUsage=clientAuth");
+    pki.make("signing_client", Kind { extensions: &client, ..by_ca });
     let past = Some(("20200101000000Z", "20210101000000Z"));
     pki.make("expired", Kind { valid: past, ..by_ca });
     pki.make("expired_self", Kind { valid: past, ..own });

@@ -26,6 +26,11 @@ const IP_ADDRESS: u8 = 0x87;
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
 const BASIC_CONSTRAINTS: [u8; 3] = [0x55, 0x1d, 0x13];
 const NAME_CONSTRAINTS: [u8; 3] = [0x55, 0x1d, 0x1e];
+const KEY_USAGE: [u8; 3] = [0x55, 0x1d, 0x0f];
+const EXTENDED_KEY_USAGE: [u8; 3] = [0x55, 0x1d, 0x25];
+/// Uses of a key.
+const SERVER: [u8; 8] = [0x2b, 6, 1, 5, 5, 7, 3, 1];
+const ANY_USE: [u8; 4] = [0x55, 0x1d, 0x25, 0];
 const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 /// A certificate, as it is written.
@@ -47,6 +52,9 @@ pub struct Certificate<'a> {
     pub addresses: Vec<IpAddr>,
     /// Whether it may sign others.
     pub is_authority: bool,
+    /// Whether it may be a server's: it is not meant for something else only,
+    /// and asks for nothing that is not understood here.
+    pub may_serve: bool,
     /// Whether it limits for which names those that it signs may be.
     pub has_constraints: bool,
     /// The public key, with its algorithm.
@@ -84,6 +92,7 @@ impl<'a> Certificate<'a> {
             dns_names: Vec::new(),
             addresses: Vec::new(),
             is_authority: false,
+            may_serve: true,
             has_constraints: false,
             key,
             signed: to_be_signed.whole,
@@ -99,6 +108,7 @@ impl<'a> Certificate<'a> {
     fn extend(&mut self, extension: Element<'a>) {
         let mut parts = extension.inside();
         let id = parts.next().map(|id| id.content);
+        let is_critical = parts.take_if(BOOLEAN).is_some_and(|flag| flag.content == [0xff]);
         let value = parts.find(|part| part.tag == OCTET_STRING).map(|value| value.inside());
         let inner = value.and_then(|mut value| value.next()).map(|inner| inner.inside());
         match (id, inner) {
@@ -115,8 +125,13 @@ impl<'a> Certificate<'a> {
                     }
                 }
             }
+            (Some(id), Some(mut inner)) if id == EXTENDED_KEY_USAGE => {
+                let fits = |usage: Element<'_>| [&SERVER[..], &ANY_USE].contains(&usage.content);
+                self.may_serve &= inner.any(fits);
+            }
             (Some(id), _) if id == NAME_CONSTRAINTS => self.has_constraints = true,
-            _ => {}
+            (Some(id), _) if id == KEY_USAGE => {}
+            _ => self.may_serve &= !is_critical,
         }
     }
 

@@ -123,7 +123,10 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
              (UnsupportedCertVersion)",
             read.version
         );
-        return (what, format!("the server needs one of version 3; {OFF}"));
+        return (
+            what,
+            format!("set stream[cafile]= to the file of its issuer, or to exactly this one; {OFF}"),
+        );
     }
     match reason {
         Bad::UnknownIssuer => (
@@ -172,12 +175,10 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
         ),
         // Told as authority only where the verifier did not mind anything else.
         Bad::Other(_) if read.is_authority => (
-            "it is that of an authority, which may sign others, and not of a server \
-             (CaUsedAsEndEntity)"
+            "it is that of an authority, which may sign others, and none of the trusted ones \
+             itself has signed it for a server (CaUsedAsEndEntity)"
                 .to_owned(),
-            format!(
-                "the server needs one of its own, or set stream[cafile]= to exactly this one; {OFF}"
-            ),
+            format!("set stream[cafile]= to the file of its issuer, or to exactly this one; {OFF}"),
         ),
         other => (format!("it does not keep the rules ({other})"), OFF.to_owned()),
     }

@@ -4,7 +4,8 @@
 //! `verify_peer_name` about whom it is for; each counts without the other.
 //! More than the verifier of `webpki` accepts are a certificate that is in
 //! `cafile` itself, one that signs itself where that is allowed, one of X.509
-//! version 1 that a trusted authority has signed, and a common name where
+//! version 1 or that may sign others, if a trusted authority itself has signed
+//! it, and a common name where
 //! there is no alternative name.
 
 use std::net::IpAddr;
@@ -133,7 +134,7 @@ impl Trust {
         if let Some(read) = read {
             let trusted = self.pinned.iter().any(|known| known == der)
                 || (self.allow_self_signed && signs_itself)
-                || (read.version == 1 && self.has_signed(read, algorithms));
+                || (is_odd(read) && self.has_signed(read, algorithms));
             match trusted {
                 true => return Refusal::of_time(read, now).map_or(Ok(()), Err),
                 false if signs_itself => return Err(Refusal::of_self_signed(read)),
@@ -171,6 +172,13 @@ impl Trust {
             || issuers
                 .any(|name| self.anchors_of(name).any(|anchor| anchor.name_constraints.is_some()))
     }
+}
+
+/// Whether the verifier of `webpki` refuses for its form alone what may be a
+/// server's: X.509 version 1, or one that may sign others too, which is what
+/// the `openssl` command makes unless told otherwise.
+fn is_odd(read: &Certificate<'_>) -> bool {
+    (read.version == 1 || read.is_authority) && read.may_serve && !read.has_constraints
 }
 
 /// Whether a certificate is for a host. What `webpki` does not find there, as
