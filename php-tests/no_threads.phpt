@@ -37,4 +37,4 @@ served
 bool(true)
 served
 string(6) "n|i:3;"
-int(0)
+int(1)

@@ -235,6 +235,7 @@ impl Slot {
         let connection = Box::new(connection);
         self.counters.open.fetch_add(1, Ordering::Relaxed);
         tracing::info!(host = %host.address, "connected");
+        self.starts_to_age(host.max_connection_age);
         Ok(self.connection.insert(connection))
     }
 

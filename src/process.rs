@@ -4,8 +4,8 @@
 //! and threads are left alone.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -67,12 +67,35 @@ pub struct Counters {
     /// Connections found dead and made anew.
     pub replaced: AtomicU64,
     last_error: Mutex<Option<String>>,
+    /// When the first of them is too old, in ms since [`BEGINNING`]; 0 is never.
+    expiry: AtomicU64,
+}
+
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn millis(time: Instant) -> u64 {
+    let since = time.saturating_duration_since(*BEGINNING).as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX).max(1)
 }
 
 impl Counters {
     /// Remembers `error` for phpinfo(). Errors hold no secrets.
     pub fn note(&self, error: &Error) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+
+    /// Lets the connections be looked through at `time`, or before.
+    pub fn expires_at(&self, time: Instant) {
+        let time = millis(time);
+        let sooner = |known| (known == 0 || time < known).then_some(time);
+        // It fails where there is nothing to change.
+        let _ = self.expiry.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sooner);
+    }
+
+    /// Whether it is time for that.
+    fn has_expired(&self) -> bool {
+        let expiry = self.expiry.load(Ordering::Relaxed);
+        expiry != 0 && expiry <= millis(Instant::now())
     }
 
     /// The last error that [`Counters::note`] was told of.
@@ -131,6 +154,7 @@ impl Process {
     /// # Errors
     /// The save path is malformed.
     pub fn target(&self, save_path: &str) -> Result<(Arc<Target>, Vec<String>), ParseError> {
+        self.close_old();
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = targets.iter().position(|(known, _)| known == save_path) {
             targets.get_mut(at..).unwrap_or_default().rotate_left(1);
@@ -170,6 +194,20 @@ impl Process {
         let pool = Arc::new(Pool::new(self.counters.clone()));
         pools.push((login, role, Arc::downgrade(&pool)));
         pool
+    }
+
+    /// Closes the connections that are too old, as a request begins. Those of
+    /// requests that go on are left alone.
+    fn close_old(&self) {
+        if !self.counters.has_expired() {
+            return;
+        }
+        self.counters.expiry.store(0, Ordering::Relaxed);
+        let pools: Vec<Arc<Pool>> = {
+            let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            pools.iter().filter_map(|(.., pool)| pool.upgrade()).collect()
+        };
+        pools.iter().for_each(|pool| pool.close_old());
     }
 
     /// How many servers are in use, each for one login.

@@ -86,6 +86,9 @@ pub struct Host {
     pub persistent: bool,
     /// Connections with different ids are not shared. Defaults to `None`.
     pub persistent_id: Option<String>,
+    /// Older connections are not used for another request; zero is no limit.
+    /// Defaults to one hour.
+    pub max_connection_age: Duration,
     /// The pause before another attempt to connect. Defaults to zero.
     pub retry_interval: Duration,
     /// The number of the database. Defaults to 0.

@@ -517,6 +517,29 @@ fn connections_are_kept_to_as_many_servers_as_the_setting_says() {
 }
 
 #[test]
+fn a_connection_that_is_too_old_is_not_used_for_another_request() {
+    let server = RedisServer::start(Options::default());
+    let proxy = RecordingProxy::start(server.addr());
+    let site =
+        |age: &str| Site::start(&php(&format!("tcp://{}?max_connection_age={age}", proxy.addr())));
+    let short = "session_start(); $_SESSION['n'] = 1;";
+    // Older than it may be by the time it is written.
+    let long = "session_start(); usleep(1100000); $_SESSION['n'] = 2;";
+    for (age, connections) in [("1", [1, 1, 1, 2, 2]), ("0", [1, 1, 1, 1, 1])] {
+        proxy.reset();
+        let before = proxy.connections();
+        let site = site(age);
+        for (code, count) in [short, short, long, short, short].into_iter().zip(connections) {
+            site.visit("alice", code).ok();
+            assert_eq!(proxy.connections() - before, count, "{age}");
+            assert_eq!(proxy.open_connections(), 1, "{age}");
+        }
+        drop(site);
+        wait_until("the worker is gone", || proxy.open_connections() == 0);
+    }
+}
+
+#[test]
 fn a_process_without_locking_starts_no_thread() {
     let server = RedisServer::start(Options::default());
     let code = "session_id('a'); session_start(); $_SESSION['n'] = 1; session_write_close();

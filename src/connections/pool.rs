@@ -19,6 +19,9 @@ use crate::tls;
 /// How often whoever waits for r2d2's slots looks for the one that is not.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Pause before connections that were in use are looked at again.
+const LATER: Duration = Duration::from_secs(1);
+
 /// What all save paths that use a server with one login have in common.
 pub struct Pool {
     /// The TLS settings for new connections.
@@ -144,6 +147,25 @@ impl Pool {
         self.all_idle().iter_mut().for_each(|slot| close(slot));
     }
 
+    /// Closes the connections that nobody uses now, and that are too old. Those
+    /// in use are looked at a moment later.
+    pub fn close_old(&self) {
+        let now = Instant::now();
+        let counters = &self.counters;
+        self.close_idle(|slot| {
+            let is_old = slot.expires.is_some_and(|expires| expires <= now);
+            if let Some(expires) = slot.expires.filter(|_| !is_old) {
+                counters.expires_at(expires);
+            }
+            is_old
+        });
+        let others = self.others.get().map(r2d2::Pool::state);
+        let in_use = others.is_some_and(|others| others.connections > others.idle_connections);
+        if in_use || self.first().is_none() {
+            counters.expires_at(now + LATER);
+        }
+    }
+
     fn first(&self) -> MutexGuard<'_, Option<Slot>> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -211,16 +233,34 @@ pub struct Slot {
     pub(super) connection: Option<Box<Connection>>,
     /// The one it was made in, see [`Pool::era`].
     pub(super) era: u64,
+    /// When it is too old for another request.
+    pub(super) expires: Option<Instant>,
     pub(super) counters: Arc<Counters>,
 }
 
 impl Slot {
     fn new(counters: Arc<Counters>) -> Self {
-        Self { connection: None, era: 0, counters }
+        Self { connection: None, era: 0, expires: None, counters }
+    }
+
+    /// The connection is new: how old may it get? Each gets up to a tenth less,
+    /// so that a fleet does not connect anew all at once.
+    pub(super) fn starts_to_age(&mut self, most: Duration) {
+        if most.is_zero() {
+            return;
+        }
+        let mut byte = [0];
+        // Without random numbers they are merely alike.
+        let _ = getrandom::fill(&mut byte);
+        let share = f64::from(byte.first().copied().unwrap_or(0)) / 255.0;
+        let expires = Instant::now() + most.mul_f64(1.0 - share / 10.0);
+        self.expires = Some(expires);
+        self.counters.expires_at(expires);
     }
 
     /// Closes the connection. Returns whether there was one.
     pub(super) fn close(&mut self) -> bool {
+        self.expires = None;
         let closed = self.connection.take().is_some();
         self.counters.open.fetch_sub(closed.into(), Ordering::Relaxed);
         closed

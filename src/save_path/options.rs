@@ -10,6 +10,7 @@ use super::query::{self, Kind, Parameter};
 use super::tls::switch;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+const DEFAULT_AGE: Duration = Duration::from_secs(3600);
 
 /// More than 30 years is a mistake, and near what clocks can add up.
 const MAX_SECONDS: f64 = 1e9;
@@ -49,6 +50,7 @@ pub(super) fn host(
         read_timeout: DEFAULT_TIMEOUT,
         persistent: true,
         persistent_id: None,
+        max_connection_age: DEFAULT_AGE,
         retry_interval: Duration::ZERO,
         database: 0,
         prefix: None,
@@ -78,6 +80,10 @@ pub(super) fn host(
             ("persistent", None) => host.persistent = switch(&value).map_err(named)?,
             ("persistent_id", None) => {
                 host.persistent_id = Some(value).filter(|id| !id.is_empty());
+            }
+            ("max_connection_age", None) => {
+                let what = "must be seconds, from 0 (no limit) to 1000000000";
+                host.max_connection_age = seconds(&value).ok_or(what).map_err(named)?;
             }
             ("retry_interval", None) => {
                 let pause = number(&value).map_err(named)?;

@@ -68,7 +68,7 @@ impl Parameter<'_> {
         match (name.as_str(), key.as_deref()) {
             (
                 "weight" | "timeout" | "read_timeout" | "persistent" | "persistent_id"
-                | "retry_interval" | "database" | "prefix" | "failover",
+                | "max_connection_age" | "retry_interval" | "database" | "prefix" | "failover",
                 None,
             )
             | (

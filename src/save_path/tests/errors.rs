@@ -116,6 +116,9 @@ fn numbers_out_of_range_are_refused() {
     for value in ["-1", "", "NaN", "infinity", "1e10"] {
         refuses(&format!("h?read_timeout={value}"), 2, "read_timeout must be");
     }
+    for value in ["-1", "", "NaN", "1e10"] {
+        refuses(&format!("h?max_connection_age={value}"), 2, "max_connection_age must be");
+    }
     for name in ["database", "retry_interval"] {
         refuses(&format!("h?{name}=-1"), 2, "whole number");
     }

@@ -14,6 +14,7 @@ fn a_bare_host_has_every_default() {
         read_timeout: Duration::from_secs(5),
         persistent: true,
         persistent_id: None,
+        max_connection_age: Duration::from_secs(3600),
         retry_interval: Duration::ZERO,
         database: 0,
         prefix: None,
@@ -83,7 +84,7 @@ fn quotes_around_the_text_are_taken_off() {
 fn every_parameter_is_read() {
     let host = host(
         "unix:/s?weight=3&timeout=0.5&read_timeout=1.25&persistent=0&persistent_id=a&\
-         retry_interval=250&database=7&prefix=app%3A&auth=pw",
+         retry_interval=250&max_connection_age=90.5&database=7&prefix=app%3A&auth=pw",
     );
     let expected = Host {
         address: Address::Unix("/s".into()),
@@ -93,6 +94,7 @@ fn every_parameter_is_read() {
         read_timeout: Duration::from_millis(1250),
         persistent: false,
         persistent_id: Some("a".to_owned()),
+        max_connection_age: Duration::from_millis(90_500),
         retry_interval: Duration::from_millis(250),
         database: 7,
         prefix: Some("app:".to_owned()),

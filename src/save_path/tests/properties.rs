@@ -74,7 +74,7 @@ fn address() -> impl Strategy<Value = Address> {
 
 fn any_host() -> impl Strategy<Value = Host> {
     let millis = |from: u64| (from..10_000_000).prop_map(Duration::from_millis);
-    let times = (millis(1), millis(1), millis(0));
+    let times = (millis(1), millis(1), millis(0), millis(0));
     let texts = (option::of(non_empty()), option::of(text()));
     let numbers = (1..100_000_u32, any::<u32>(), any::<bool>());
     (address(), option::of(tls()), numbers, times, texts, option::of(auth())).prop_map(
@@ -87,6 +87,7 @@ fn any_host() -> impl Strategy<Value = Host> {
             persistent: numbers.2,
             persistent_id: texts.0,
             retry_interval: times.2,
+            max_connection_age: times.3,
             database: numbers.1,
             prefix: texts.1,
             auth,
@@ -190,6 +191,7 @@ fn parameters(host: &Host) -> String {
     put("persistent", if host.persistent { "1" } else { "0" });
     put("persistent_id", host.persistent_id.as_deref().unwrap_or_default());
     put("retry_interval", &host.retry_interval.as_millis().to_string());
+    put("max_connection_age", &host.max_connection_age.as_secs_f64().to_string());
     put("database", &host.database.to_string());
     if let Some(prefix) = &host.prefix {
         put("prefix", prefix);
