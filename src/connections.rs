@@ -64,6 +64,11 @@ impl Endpoint {
         self.pool.has_connection()
     }
 
+    /// Whether a connection that nobody is using was closed by the other side.
+    pub fn is_cut_off(&self) -> bool {
+        self.pool.is_cut_off()
+    }
+
     /// Opens a connection that is not kept here.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use crate::lease::Held;
 use crate::link::Link;
 use crate::login::Role;
 use crate::process::Process;
-use crate::released::Released;
+use crate::released::{self, Released};
 use crate::save_path::{self, SavePath};
 use crate::scripts::Scripts;
 use crate::sentinel::{Sentinel, replaced};
@@ -156,16 +156,33 @@ impl Target {
     }
 
     /// A lock was let go of, at the server that `held` it or its successor.
-    pub fn has_released(&self, held: &Held) {
+    pub fn has_released(self: &Arc<Self>, held: &Held) {
         if self.is_changing() {
             let Held { place, token, server, lease, .. } = held;
             self.released.remember(place.clone(), token.clone(), server.clone(), *lease);
+            released::watch_over(self);
         }
+    }
+
+    /// The locks that were let go of lately.
+    pub(crate) fn released(&self) -> &Released {
+        &self.released
+    }
+
+    /// Whether `server` does not serve `place` any more, as far as can be seen
+    /// without asking anybody.
+    pub(crate) fn is_cut_off(&self, place: &Place, server: &str) -> bool {
+        let known = match &self.servers {
+            Servers::Standalone(_) => return false,
+            Servers::Sentinel(sentinel) => sentinel.known_primary(),
+            Servers::Cluster(cluster) => cluster.known_node(place.shard),
+        };
+        known.is_some_and(|known| known.host().address.to_string() != server || known.is_cut_off())
     }
 
     /// Another server is the primary of some sessions: lets go, there, of locks
     /// that were let go of when it was not.
-    fn repeat_releases(&self) {
+    pub(crate) fn repeat_releases(&self) {
         for mut release in self.released.untold(|place| self.name(place)) {
             let Ok(endpoint) = self.endpoint(&release.place, Access::Primary) else { continue };
             let keys = &release.place.keys;

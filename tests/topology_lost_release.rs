@@ -10,6 +10,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::cluster::{Cluster, ask, await_replicas_with, session_key};
 use support::php::{Php, Running};
 use support::process::wait_until;
@@ -65,8 +67,13 @@ impl Scene {
         File::create(self.path(what)).unwrap();
     }
 
-    /// `primary` has the lock still, as a replica that was not told in time.
-    fn play(self, primary: &RedisServer, lock: &str) {
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.user.pid()), signal).unwrap();
+    }
+
+    /// `primary` has the lock still, as a replica that was not told in time. Who
+    /// let go of it is idle, or busy with another session.
+    fn play(self, primary: &RedisServer, lock: &str, idle: bool) {
         let set = ["SET", lock, &self.token, "PX", "9000"];
         assert_eq!(ask::<String>(primary, &set), "OK");
         let visitor = self.php.spawn(VISIT);
@@ -75,11 +82,15 @@ impl Scene {
             clients.contains("blocked_clients:1")
         });
         let begin = Instant::now();
-        self.tell("other");
+        self.signal(Signal::SIGCONT);
+        if !idle {
+            self.tell("other");
+        }
         let output = visitor.wait().ok();
         assert!(begin.elapsed() < SOON, "{:?}: {output}", begin.elapsed());
         assert_eq!(warnings(&output), [""; 0], "{output}");
         assert!(output.ends_with('2'), "{output}");
+        self.tell("other");
         self.tell("end");
         let output = self.user.wait().ok();
         assert_eq!(warnings(&output), [""; 0], "{output}");
@@ -96,25 +107,31 @@ fn php(handler: &str, save_path: &str) -> Php {
 
 #[test]
 fn who_let_go_of_a_lock_says_so_again_to_the_primary_that_the_sentinels_name() {
-    let mut service = Sentinel::start(SentinelOptions::default());
-    let lock = "PHPREDIS_SESSION:one_LOCK";
-    let primary = service.server(service.primary());
-    let scene =
-        Scene::set(php("redis", &service.save_path("", "")), ["one", "two"], lock, primary, 2);
-    let old = service.kill_primary();
-    wait_until("there is a new primary", || service.primary() != old);
-    scene.play(service.server(service.primary()), lock);
+    for idle in [false, true] {
+        let mut service = Sentinel::start(SentinelOptions::default());
+        let lock = "PHPREDIS_SESSION:one_LOCK";
+        let primary = service.server(service.primary());
+        let php = php("redis", &service.save_path("", ""));
+        let scene = Scene::set(php, ["one", "two"], lock, primary, 2);
+        scene.signal(Signal::SIGSTOP); // or it would be too fast for us
+        let old = service.kill_primary();
+        wait_until("there is a new primary", || service.primary() != old);
+        scene.play(service.server(service.primary()), lock, idle);
+    }
 }
 
 #[test]
 fn who_let_go_of_a_lock_says_so_again_to_the_new_primary_of_its_slot() {
-    let mut cluster = Cluster::replicated();
-    let ids = ["{same}-one", "{same}-two"];
-    let lock = format!("{}_LOCK", session_key(ids[0]));
-    let primary = cluster.primary_of("{same}");
-    let php = php("rediscluster", &cluster.save_path(&[0, 1, 2], ""));
-    let scene = Scene::set(php, ids, &lock, cluster.node(primary), 1);
-    cluster.kill(primary);
-    wait_until("there is a new primary", || cluster.primary_of("{same}") != primary);
-    scene.play(cluster.node(cluster.primary_of("{same}")), &lock);
+    for idle in [false, true] {
+        let mut cluster = Cluster::replicated();
+        let ids = ["{same}-one", "{same}-two"];
+        let lock = format!("{}_LOCK", session_key(ids[0]));
+        let primary = cluster.primary_of("{same}");
+        let php = php("rediscluster", &cluster.save_path(&[0, 1, 2], ""));
+        let scene = Scene::set(php, ids, &lock, cluster.node(primary), 1);
+        scene.signal(Signal::SIGSTOP);
+        cluster.kill(primary);
+        wait_until("there is a new primary", || cluster.primary_of("{same}") != primary);
+        scene.play(cluster.node(cluster.primary_of("{same}")), &lock, idle);
+    }
 }

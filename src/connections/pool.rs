@@ -134,6 +134,15 @@ impl Pool {
             || self.all_idle().iter().any(|slot| slot.connection.is_some())
     }
 
+    /// Whether one of those that nobody uses now was closed by the other side.
+    pub(super) fn is_cut_off(&self) -> bool {
+        let is_dead = |slot: &mut Slot| {
+            slot.connection.as_deref_mut().is_some_and(|connection| !connection.is_usable())
+        };
+        self.first().as_mut().is_some_and(is_dead)
+            || self.idle().is_some_and(|mut slot| is_dead(&mut slot))
+    }
+
     /// Closes the connections that nobody uses now, and that are `unwanted`.
     pub(super) fn close_idle(&self, mut unwanted: impl FnMut(&Slot) -> bool) {
         let mut close = |slot: &mut Slot| {
