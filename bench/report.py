@@ -1,5 +1,6 @@
 """Writes docs/benchmarks.md from the results: every figure in it is a measured one."""
 import statistics
+from pathlib import Path
 
 from . import capacity, contention, cycles, growth, latency, plots
 from . import handlers as h
@@ -82,6 +83,8 @@ def write(results, place, kept, plots_too=True):
     for group, title, body in SECTIONS:
         if results.cases(group):
             parts.append(f"## {title}\n\n{body(results).strip()}\n\n{measured(results, group)}")
+    # Measured by the tests that start and kill the servers, not here.
+    parts.append(Path(__file__).with_name("failover.md").read_text(encoding="utf-8"))
     (place / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
     text = capacity.page(results)
     if text:
