@@ -112,7 +112,8 @@ unsafe extern "C" fn on_change(
             // SAFETY: PHP passes a live entry, whose value is a live string or
             // null; it has its old value still. Runs no PHP code.
             unsafe {
-                let is_changed = (*entry).modified != 0 && (*entry).value != (*entry).orig_value;
+                let is_changed =
+                    i32::from((*entry).modified) != 0 && (*entry).value != (*entry).orig_value;
                 let before = if is_changed { (*entry).value } else { ptr::null_mut() };
                 if !before.is_null() {
                     boundary::hold(before);

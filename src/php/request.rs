@@ -57,14 +57,15 @@ pub fn is_ending() -> bool {
 /// warnings itself, it wants them at once.
 pub fn warnings_send_headers() -> bool {
     // SAFETY: reads the globals of this thread, which live as long as PHP; the
-    // level of output buffers is one of them. Runs no PHP code.
+    // level of output buffers is one of them. Runs no PHP code. Newer PHPs have
+    // a bool where others have a number.
     unsafe {
         let (globals, process) = (ext_php_rs_executor_globals(), ext_php_rs_process_globals());
         let warning = c_int::try_from(E_WARNING).unwrap_or_default();
         let handled = (*globals).user_error_handler.u1.type_info != 0
             && (*globals).user_error_handler_error_reporting & warning != 0;
-        (*ext_php_rs_sapi_globals()).headers_sent == 0
-            && (*process).display_errors != 0
+        i32::from((*ext_php_rs_sapi_globals()).headers_sent) == 0
+            && i32::from((*process).display_errors) != 0
             && (*globals).error_reporting & warning != 0
             && !handled
             && php_output_get_level() == 0
