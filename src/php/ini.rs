@@ -240,6 +240,18 @@ pub fn save_path<'a>() -> Option<&'a CStr> {
     string(c"session.save_path")
 }
 
+/// What the session's cookie is called.
+pub fn session_name<'a>() -> Option<&'a CStr> {
+    string(c"session.name")
+}
+
+/// Whether the start of a session adds headers: for caches, or a cookie that
+/// the visitor lacks, or a new one in place of an id that is not known.
+pub fn adds_headers(has_cookie: bool) -> bool {
+    !string(c"session.cache_limiter").unwrap_or_default().is_empty()
+        || on(c"session.use_cookies") && (!has_cookie || on(c"session.use_strict_mode"))
+}
+
 /// Whether sessions may come to us: by one of our names, or through a handler
 /// in PHP, which may pass them on.
 pub fn may_lead_to_us() -> bool {

@@ -10,6 +10,7 @@ use ext_php_rs::ffi::{
 use ext_php_rs::zend::ExecuteData;
 
 use super::ffi::php_output_get_level;
+use super::ini;
 
 /// Bit of the executor's `flags` that says that the request is ending.
 const IN_SHUTDOWN: u8 = 1;
@@ -52,9 +53,9 @@ pub fn is_ending() -> bool {
     unsafe { (*ext_php_rs_executor_globals()).flags & IN_SHUTDOWN != 0 }
 }
 
-/// Whether PHP would print a warning right away, and so send the headers that
-/// are not complete before the session has started. Where a script handles
-/// warnings itself, it wants them at once.
+/// Whether PHP would print a warning right away, and so send the headers
+/// without those that the session is to add. Where a script handles warnings
+/// itself, it wants them at once.
 pub fn warnings_send_headers() -> bool {
     // SAFETY: reads the globals of this thread, which live as long as PHP; the
     // level of output buffers is one of them. Runs no PHP code. Newer PHPs have
@@ -69,7 +70,26 @@ pub fn warnings_send_headers() -> bool {
             && (*globals).error_reporting & warning != 0
             && !handled
             && php_output_get_level() == 0
+            && ini::adds_headers(has_cookie())
     }
+}
+
+/// Whether the visitor has sent a session's cookie.
+fn has_cookie() -> bool {
+    let Some(name) = ini::session_name() else { return false };
+    // SAFETY: a C string of the request's, or null. Runs no PHP code.
+    let cookies = unsafe {
+        let cookies = (*ext_php_rs_sapi_globals()).request_info.cookie_data;
+        if cookies.is_null() {
+            return false;
+        }
+        CStr::from_ptr(cookies).to_bytes()
+    };
+    let is_it = |cookie: &[u8]| {
+        let value = cookie.trim_ascii_start().strip_prefix(name.to_bytes());
+        value.is_some_and(|value| value.starts_with(b"="))
+    };
+    cookies.split(|byte| *byte == b';').any(is_it)
 }
 
 /// Whether `session_start(['read_and_close' => true])` is what is running.
