@@ -84,13 +84,17 @@ pub enum Error {
     /// The session is stored, but not as safely as was asked for.
     #[error(
         "Error writing session data to Redis: it was written, but {confirmed} of {wanted} \
-         replicas confirmed it in time (redis_session.wait_replicas)"
+         replicas confirmed it in time{} (redis_session.wait_replicas)",
+        refusal.as_ref().map(|said| format!("; asked for that, the server answered: {said}"))
+            .unwrap_or_default()
     )]
     Unconfirmed {
         /// How many replicas have it for certain.
         confirmed: u32,
         /// How many were asked for.
         wanted: u32,
+        /// What the server said where it would not tell, or cannot.
+        refusal: Option<String>,
     },
     /// Patience is at its end, and another request still has the session.
     #[error("Failed to acquire session lock: {holder}; gave up after {:.1} s", waited.as_secs_f64())]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::{RedisResult, Value};
 
+use crate::error::reason;
 use crate::resp::garbage;
 
 /// How much later than asked for a server may answer WAIT.
@@ -95,6 +96,8 @@ pub struct Confirmed<'a> {
     pub limit: Option<Duration>,
     /// How many had it the last time.
     pub confirmed: u32,
+    /// What the server said instead, if it would not tell.
+    pub refusal: Option<String>,
 }
 
 impl Link for Confirmed<'_> {
@@ -111,9 +114,10 @@ impl Link for Confirmed<'_> {
         let replicas = self.replicas.to_string();
         let wait: &[&[u8]] = &[b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
         let mut answers = self.link.call_all(&[commands, &[wait]].concat())?;
-        self.confirmed = match answers.pop() {
-            Some(Value::Int(count)) => u32::try_from(count).unwrap_or(0),
-            _ => 0,
+        (self.confirmed, self.refusal) = match answers.pop() {
+            Some(Value::Int(count)) => (u32::try_from(count).unwrap_or(0), None),
+            Some(Value::ServerError(error)) => (0, Some(reason(&error.into()))),
+            _ => (0, None),
         };
         Ok(answers)
     }

@@ -73,6 +73,22 @@ fn a_large_session_is_stored_where_keys_cannot_be_renamed() {
 }
 
 #[test]
+fn a_server_that_cannot_wait_for_replicas_says_so_and_stores() {
+    let server = server();
+    let mut user = redis::cmd("ACL");
+    user.arg(&["SETUSER", "limited", "reset", "on", ">password", "~PHPREDIS*", "+@all", "-wait"]);
+    user.exec(&mut server.client()).unwrap();
+    let path = format!("tcp://{}?auth[]=limited&auth[]=password", server.addr());
+    let output = site::php(&path)
+        .ini("redis_session.wait_replicas", "1")
+        .run("session_id('visitor'); session_start(); $_SESSION['n'] = 1;");
+    let output = output.ok();
+    let text = "0 of 1 replicas confirmed it in time; asked for that, the server answered: NOPERM";
+    assert!(output.contains(text), "{output}");
+    assert_eq!(stored(&server, SID).unwrap(), "n|i:1;");
+}
+
+#[test]
 fn without_scripts_locking_fails_with_a_message_that_names_them_and_leaves_nothing() {
     let server = server();
     let mut user = redis::cmd("ACL");

@@ -347,7 +347,8 @@ fn a_staged_write_is_confirmed_by_replicas_as_a_whole() {
     let mut confirmed = 7;
     let kept = way.run(&scene, |link| {
         let mut link = Bent { link, breaks: false };
-        let mut link = Confirmed { link: &mut link, replicas: 1, limit: None, confirmed: 7 };
+        let mut link =
+            Confirmed { link: &mut link, replicas: 1, limit: None, confirmed: 7, refusal: None };
         let kept = Scripts(&mut link).write(&keys, &token, storing(false), &data(5000));
         confirmed = link.confirmed;
         kept

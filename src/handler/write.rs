@@ -50,7 +50,8 @@ impl Handler {
             },
         };
         let keep = settings.proxied;
-        let (kept, tries, confirmed) = self.store(&sid, held.as_deref(), known, data, ttl);
+        let (kept, tries, (confirmed, refusal)) =
+            self.store(&sid, held.as_deref(), known, data, ttl);
         match kept.map_err(Error::on_write)? {
             Kept::Done if keep => {}
             Kept::Done => self.sessions.unlocked(&sid),
@@ -64,7 +65,7 @@ impl Handler {
         }
         let wanted = settings.wait_replicas;
         if confirmed < wanted {
-            return Err(Error::Unconfirmed { confirmed, wanted });
+            return Err(Error::Unconfirmed { confirmed, wanted, refusal });
         }
         let stored = Stage::Known { existed: true, snapshot: Snapshot::None };
         self.sessions.set_stage(&sid, stored);
@@ -72,7 +73,8 @@ impl Handler {
     }
 
     /// Sends the session's data. `known` says that it must be there already.
-    /// Returns how often that was tried, and how many replicas have them.
+    /// Returns how often that was tried, how many replicas have them, and why
+    /// the server would not tell.
     fn store(
         &mut self,
         sid: &Sid,
@@ -80,16 +82,17 @@ impl Handler {
         known: bool,
         data: &[u8],
         ttl: Ttl,
-    ) -> (Result<Kept, Error>, u32, u32) {
+    ) -> (Result<Kept, Error>, u32, (u32, Option<String>)) {
         let (keep, replicas) = (self.settings.proxied, self.settings.wait_replicas);
-        let (mut tries, mut confirmed) = (0, 0);
+        let (mut tries, mut confirmed) = (0, (0, None));
         let kept = self.ask(
             "write",
             sid,
             |_| data.len(),
             |link, keys| {
                 tries += 1;
-                let mut link = Confirmed { link, replicas, limit: None, confirmed: 0 };
+                let mut link =
+                    Confirmed { link, replicas, limit: None, confirmed: 0, refusal: None };
                 let kept = match held {
                     None if known => Store(&mut link).replace(&keys.session, data, ttl),
                     None => Store(&mut link).set(&keys.session, data, ttl).map(|()| Kept::Done),
@@ -98,7 +101,7 @@ impl Handler {
                         Scripts(&mut link).write(keys, &held.token, storing, data)
                     }
                 };
-                confirmed = link.confirmed;
+                confirmed = (link.confirmed, link.refusal);
                 kept
             },
         );

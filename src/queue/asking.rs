@@ -66,6 +66,6 @@ impl Queue {
     /// `link`, on which the lock is on the replicas too before it counts.
     fn confirmed<'a>(&self, link: &'a mut dyn Link) -> Confirmed<'a> {
         let replicas = self.request.replicas;
-        Confirmed { link, replicas, limit: Some(MAX_CONFIRMATION), confirmed: 0 }
+        Confirmed { link, replicas, limit: Some(MAX_CONFIRMATION), confirmed: 0, refusal: None }
     }
 }
