@@ -2,11 +2,12 @@
 //! sessions are locked all the same, and nothing is left behind.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod support;
 
 use support::locking::{SID, key, server, stored};
+use support::middlemen::Middleman;
 use support::php::Php;
 use support::servers::RedisServer;
 use support::site;
@@ -25,7 +26,12 @@ fn count(server: &RedisServer, permissions: &str) {
     user.arg("~PHPREDIS*").arg(permissions.split(' ').collect::<Vec<_>>());
     user.exec(&mut server.client()).unwrap();
     let path = format!("tcp://{}?auth[]=limited&auth[]=password", server.addr());
-    let php: Php = site::php(&path)
+    count_through(&path, server, permissions);
+}
+
+#[track_caller]
+fn count_through(path: &str, server: &RedisServer, permissions: &str) {
+    let php: Php = site::php(path)
         .ini("redis.session.locking_enabled", "1")
         .ini("redis.session.lock_retries", "1000");
     for size in [10, 5000] {
@@ -59,6 +65,17 @@ fn any_command_that_only_the_queue_needs_may_be_refused() {
     for command in ["blpop", "zadd", "zrange", "time", "pexpire", "rpush", "pttl", "zrangebyscore"]
     {
         count(&server(), &format!("{all} -{command}"));
+    }
+}
+
+#[test]
+fn a_proxy_without_blocking_commands_is_no_obstacle() {
+    let servers = [server(), server()];
+    let proxies =
+        [Middleman::twemproxy(&servers[0].addr(), None), Middleman::envoy(&servers[1].addr())];
+    for (server, proxy) in servers.iter().zip(proxies) {
+        let Some(proxy) = proxy else { continue };
+        count_through(&format!("tcp://{}", proxy.addr()), server, "a proxy");
     }
 }
 

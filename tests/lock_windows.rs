@@ -17,7 +17,7 @@ use support::locking::scene::{
     LEASE, SECOND, SID, Scene, handler, inside, joining, policy, received, target, ttl, wait_at,
 };
 use support::process::{poll, wait_until};
-use support::proxy::{Fault, RecordingProxy};
+use support::proxy::{Direction, Fault, RecordingProxy};
 
 /// After how long at most a waiter asks how things are.
 const LOOKS_AGAIN: Duration = Duration::from_secs(5);
@@ -390,6 +390,38 @@ fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
         });
         assert!(scene.server.keys().is_empty(), "cut after {cut}");
     }
+}
+
+#[test]
+fn a_server_that_knows_whole_seconds_only_is_asked_to_wait_for_them() {
+    let scene = Scene::new();
+    let proxy = RecordingProxy::start(scene.server.addr());
+    let far = target(&proxy.addr());
+    let holder = scene.hold();
+    let mut queue = scene.queue(Wanted::Any);
+    let patience = 3 * SECOND + SECOND / 2;
+    assert!(matches!(queue.step(&far, &policy(patience)), Ok(Progress::Waiting)));
+    let refusal = b"-ERR timeout is not an integer or out of range\r\n".to_vec();
+    proxy.set_fault_once(Fault::GarbageReply(refusal));
+    let push = redis::cmd("RPUSH").arg(scene.keys().baton).arg("no baton").clone();
+    push.exec(&mut scene.server.client()).unwrap();
+    proxy.reset();
+    // It ends with its patience all the same.
+    let (outcome, took) = wait_at(&far, &mut queue, patience);
+    assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
+    assert!(took < patience, "{took:?}");
+    let sent: Vec<u8> = proxy
+        .traffic()
+        .into_iter()
+        .flatten()
+        .filter(|(direction, _)| *direction == Direction::ToServer)
+        .flat_map(|(_, bytes)| bytes)
+        .collect();
+    let sent = String::from_utf8_lossy(&sent).into_owned();
+    let (_, wait) = sent.split_once("BLPOP").unwrap();
+    let seconds = wait.split("\r\n").nth(4).unwrap();
+    assert_eq!(seconds, "3", "more than 2.5 s are left, and less than 3");
+    scene.release(&holder);
 }
 
 #[test]
