@@ -28,6 +28,9 @@ for ($n = 1; $n <= 3; $n++) {
     posix_kill(getmypid(), SIGUSR1);
 }
 var_dump(stored('visitor'), array_sum(connections()));
+// A name is looked up all the same.
+ini_set('session.save_path', str_replace('127.0.0.1', 'localhost', session_save_path()));
+var_dump(str_contains(session_save_path(), 'localhost'), session_start(), $_SESSION['n']);
 ?>
 --EXPECT--
 bool(true)
@@ -38,3 +41,6 @@ bool(true)
 served
 string(6) "n|i:3;"
 int(1)
+bool(true)
+bool(true)
+int(3)

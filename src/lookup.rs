@@ -44,7 +44,7 @@ pub fn addresses(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<Soc
     }
     let answer = match taken_up(host, port) {
         Some(answer) => answer,
-        None => ask(host.to_owned(), port)?,
+        None => ask(host, port),
     };
     match answer.recv_timeout(timeout) {
         Ok(addresses) => addresses.map_err(|e| unresolved(e.to_string())),
@@ -74,16 +74,23 @@ fn taken_up(host: &str, port: u16) -> Option<Receiver<Answer>> {
     })
 }
 
-fn ask(host: String, port: u16) -> io::Result<Receiver<Answer>> {
+fn ask(host: &str, port: u16) -> Receiver<Answer> {
     let (tell, answer) = mpsc::channel();
-    let look = move || {
-        let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    let look = {
+        let (host, tell) = (host.to_owned(), tell.clone());
         // Nobody may be waiting any more.
-        let _ = tell.send(addresses);
+        move || drop(tell.send(resolve(&host, port)))
     };
     let name = "redis-session-dns".to_owned();
-    without_signals(|| thread::Builder::new().name(name).spawn(look))?;
-    Ok(answer)
+    if without_signals(|| thread::Builder::new().name(name).spawn(look)).is_err() {
+        // The system starts no more threads: better late than not at all.
+        let _ = tell.send(resolve(host, port));
+    }
+    answer
+}
+
+fn resolve(host: &str, port: u16) -> Answer {
+    (host, port).to_socket_addrs().map(Iterator::collect)
 }
 
 fn unresolved(reason: String) -> io::Error {
