@@ -36,10 +36,12 @@ const MARGIN: Duration = Duration::from_millis(5);
 /// noticed after it, and a baton that a dying waiter took along delays the others
 /// by no more.
 const LOOK: Duration = Duration::from_secs(5);
-/// The same where only so many may wait: one that was killed keeps another out.
-const LOOK_WHERE_LIMITED: Duration = Duration::from_secs(1);
+/// The same where servers change places, as a BLPOP at the former one may never
+/// be answered; and where only so many may wait, as one that was killed keeps
+/// another out.
+const LOOK_SOON: Duration = Duration::from_millis(500);
 /// How much later than that a waiter may look and is not taken for dead.
-const LATE: Duration = Duration::from_millis(1500);
+const LATE: Duration = Duration::from_millis(750);
 /// How long one whose turn it is not lets those go first who came before it.
 const YIELD: Duration = Duration::from_millis(10);
 /// Longest wait for replicas to have the lock, where `wait_replicas` is set:
@@ -255,7 +257,7 @@ impl Queue {
             return self.ask(target, policy).map(Some);
         }
         let Request { place, token, failover, .. } = &self.request;
-        let standing = self.standing(policy);
+        let standing = self.standing(target, policy);
         let turn = target.run(place, Access::Primary, *failover, |link| {
             Scripts(link).look(&place.keys, token, standing)
         });
@@ -266,7 +268,7 @@ impl Queue {
             }
             Err(error) => Err(error),
             Ok(Turn::Busy { expires, holder, .. }) if blocked.server == target.name(place) => {
-                blocked.look = next_look(policy, expires, &Holder::of(&holder));
+                blocked.look = next_look(target, policy, expires, &Holder::of(&holder));
                 if blocked.ends_late {
                     blocked.look = blocked.look.min(Instant::now() + left);
                 }
@@ -343,7 +345,7 @@ impl Queue {
         let Some(permit) = permit else {
             let expires = expires.map_or(left, |expires| expires + MARGIN);
             let pause = left.min(expires).min(policy.poll);
-            self.in_line &= holder == Holder::Foreign;
+            self.in_line = false; // whoever polls queues up later than its ticket says
             self.wait = Some(Wait::Pause(Instant::now() + pause));
             return Ok(());
         };
@@ -361,7 +363,7 @@ impl Queue {
         let checkout = target.send(place, *failover, &command)?;
         let sent = Instant::now();
         let due = sent + time + checkout.read_timeout();
-        let (server, look) = (target.name(place), next_look(policy, expires, &holder));
+        let (server, look) = (target.name(place), next_look(target, policy, expires, &holder));
         let look = if ends_late { look.min(sent + left) } else { look };
         let blocked = Blocked { checkout, server, sent, _permit: permit, ends_late, due, look };
         self.wait = Some(Wait::Turn(Box::new(blocked)));
@@ -373,13 +375,18 @@ fn left_until(time: Instant) -> Duration {
     time.saturating_duration_since(Instant::now())
 }
 
-fn look_every(policy: &LockPolicy) -> Duration {
-    if policy.max_waiters == 0 { LOOK } else { LOOK_WHERE_LIMITED }
+fn look_every(target: &Target, policy: &LockPolicy) -> Duration {
+    if policy.max_waiters == 0 && !target.is_changing() { LOOK } else { LOOK_SOON }
 }
 
 /// When to look at a lock that `expires` and has this `holder`.
-fn next_look(policy: &LockPolicy, expires: Option<Duration>, holder: &Holder) -> Instant {
-    let regular = look_every(policy);
+fn next_look(
+    target: &Target,
+    policy: &LockPolicy,
+    expires: Option<Duration>,
+    holder: &Holder,
+) -> Instant {
+    let regular = look_every(target, policy);
     let time = match (expires, holder) {
         (_, Holder::Foreign) => policy.poll,
         (Some(expires), Holder::Next) => (expires + MARGIN).min(CLAIM_WINDOW / 2),

@@ -12,8 +12,9 @@ use crate::topology::{Access, Target};
 impl Queue {
     /// How we stand to the queue. One who waits is forgotten when it has not
     /// looked in time, or its patience is over.
-    pub(super) fn standing(&self, policy: &LockPolicy) -> Standing<'_> {
-        let lasts = (look_every(policy) + LATE).min(self.left(policy).saturating_add(SLICE));
+    pub(super) fn standing(&self, target: &Target, policy: &LockPolicy) -> Standing<'_> {
+        let lasts =
+            (look_every(target, policy) + LATE).min(self.left(policy).saturating_add(SLICE));
         match (&self.ticket, self.request.wanted) {
             (Some(ticket), _) => Standing::Inside { ticket, lasts, in_line: self.in_line },
             (None, Wanted::Unused) => Standing::Outside,
@@ -31,7 +32,7 @@ impl Queue {
 
     pub(super) fn ask(&self, target: &Target, policy: &LockPolicy) -> Result<Turn, Error> {
         let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let (keys, standing) = (&place.keys, self.standing(policy));
+        let (keys, standing) = (&place.keys, self.standing(target, policy));
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
                 let mut link = self.confirmed(link);
@@ -50,7 +51,7 @@ impl Queue {
         baton: &[u8],
     ) -> Result<Turn, Error> {
         let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let (keys, standing) = (&place.keys, self.standing(policy));
+        let (keys, standing) = (&place.keys, self.standing(target, policy));
         target.run(place, Access::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
                 let (mut link, lease) = (self.confirmed(link), policy.lease);
