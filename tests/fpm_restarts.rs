@@ -100,5 +100,8 @@ fn reloads_under_load_lose_no_count_and_leave_no_lock() {
     assert!(count.parse::<u64>().unwrap() > stored, "{body} after {stored}");
     // It may be on its way to a worker that was stopped while it waited.
     wait_until("the lock has ended", || locks(&server).is_empty());
-    wait_until("those who have ended have closed theirs", || proxy.open_connections() <= WORKERS);
+    // One who waits looks around on a second connection, which is kept.
+    wait_until("those who have ended have closed theirs", || {
+        proxy.open_connections() <= 2 * WORKERS
+    });
 }
