@@ -19,6 +19,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use redis_session::key::Keys;
+use redis_session::link::Link;
+use redis_session::lock::Token;
+use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::topology::{Access, Target};
+use support::locking::{scene, waiting};
 use support::process::wait_until;
 use support::proxy::{Direction, Fault, RecordingProxy};
 use support::servers::{Options, RedisServer};
@@ -28,6 +34,8 @@ const TIMEOUT: Duration = Duration::from_millis(600);
 /// Two timeouts (a call may be followed by another one that fails as well),
 /// and what a busy machine takes. Anything longer is a hang.
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long a lock lasts if its request is never heard of again.
+const LEASE: Duration = Duration::from_secs(10);
 /// PHP and the extension need some 30 MB; a server that announces 10^9 of
 /// something gets no memory for it.
 const MOST_MEMORY_KB: u64 = 96 << 10;
@@ -48,6 +56,9 @@ struct Call {
     done: Option<Stored>,
     /// Whether it makes a difference only with a lock.
     locked_only: bool,
+    /// Somebody else holds the lock: the fault strikes when that one has let
+    /// go of it, and BLPOP has said that it is our turn.
+    in_turn: bool,
 }
 
 /// What Redis has of alice's session.
@@ -65,7 +76,7 @@ enum Stored {
 const START: &str = "$ok = session_start(); $of = $_SESSION['of'] ?? 'nobody';";
 const STARTED: &str = "session_start(); $of = $_SESSION['of'];";
 
-const CALLS: [Call; 9] = [
+const CALLS: [Call; 10] = [
     call("read", "session_id('alice');", START, None),
     call("read, unknown id", "session_id('nobody');", START, None),
     Call { strict: true, ..call("validate_sid", "session_id('alice');", START, None) },
@@ -75,6 +86,7 @@ const CALLS: [Call; 9] = [
     call("destroy", "", "$ok = session_destroy();", Some(Stored::Removed)),
     call("regenerate", "", "$ok = session_regenerate_id(true);", Some(Stored::Removed)),
     Call { locked_only: true, ..call("close", "", "session_abort();", Some(Stored::Released)) },
+    Call { locked_only: true, in_turn: true, ..call("claim", "session_id('alice');", START, None) },
 ];
 
 const fn call(
@@ -83,7 +95,7 @@ const fn call(
     call: &'static str,
     done: Option<Stored>,
 ) -> Call {
-    Call { name, before, call, strict: false, done, locked_only: false }
+    Call { name, before, call, strict: false, done, locked_only: false, in_turn: false }
 }
 
 impl Call {
@@ -193,13 +205,22 @@ const ROWS: [Row; 19] = [
     Row { name: "an error", once: true, faults: |_, _| garbage("-ERR out of order\r\n") },
 ];
 
+/// What strikes next: whether once, and only when a waiter's turn has come.
+#[derive(Clone)]
+struct Next {
+    fault: Fault,
+    once: bool,
+    in_turn: bool,
+}
+
 /// Stopped in this order.
 struct Fixture {
     site: Site,
     proxy: Arc<RecordingProxy>,
     server: RedisServer,
-    /// What strikes next, and for how long.
-    next: Arc<Mutex<(Fault, bool)>>,
+    next: Arc<Mutex<Next>>,
+    /// The server, without the proxy: for whoever else holds the lock.
+    direct: Arc<Target>,
     control: u16,
     locked: bool,
 }
@@ -208,7 +229,7 @@ impl Fixture {
     fn new(locked: bool) -> Self {
         let server = RedisServer::start(Options::default());
         let proxy = Arc::new(RecordingProxy::start(server.addr()));
-        let next = Arc::new(Mutex::new((Fault::None, false)));
+        let next = Arc::new(Mutex::new(Next { fault: Fault::None, once: false, in_turn: false }));
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let control = listener.local_addr().unwrap().port();
         thread::spawn({
@@ -217,12 +238,12 @@ impl Fixture {
             move || {
                 for mut client in listener.incoming().flatten() {
                     let Some(proxy) = proxy.upgrade() else { return };
-                    let (fault, once) = next.lock().unwrap().clone();
+                    let next: Next = next.lock().unwrap().clone();
                     proxy.reset();
-                    if once {
-                        proxy.set_fault_once(fault)
-                    } else {
-                        proxy.set_fault(fault)
+                    match (next.in_turn, next.once) {
+                        (true, once) => proxy.set_fault_after("BLPOP", next.fault, once),
+                        (false, true) => proxy.set_fault_once(next.fault),
+                        (false, false) => proxy.set_fault(next.fault),
                     }
                     let _ = client.write_all(b"struck\n");
                 }
@@ -232,7 +253,8 @@ impl Fixture {
         let path = format!("tcp://{}?timeout={timeout}&read_timeout={timeout}", proxy.addr());
         let locking = if locked { "1" } else { "0" };
         let site = Site::start(&php(&path).ini("redis.session.locking_enabled", locking));
-        Self { site, proxy, server, next, control, locked }
+        let direct = scene::target(&server.addr());
+        Self { site, proxy, server, next, direct, control, locked }
     }
 
     fn redis<T: redis::FromRedisValue>(&self, command: &str, args: &[&str]) -> T {
@@ -252,10 +274,37 @@ impl Fixture {
     /// What the visitor got, and whether the connection was replaced.
     fn strike(&self, call: &Call, fault: Fault, once: bool) -> (Visit, bool) {
         self.reset();
-        *self.next.lock().unwrap() = (fault, once);
-        let visit = self.site.visit("", &call.script(self.control));
+        *self.next.lock().unwrap() = Next { fault, once, in_turn: call.in_turn };
+        let visit = thread::scope(|scope| {
+            if call.in_turn {
+                let holder = self.hold();
+                scope.spawn(move || self.hand_over(&holder));
+            }
+            self.site.visit("", &call.script(self.control))
+        });
         self.proxy.clear_fault();
         (visit, self.proxy.connections() > 0)
+    }
+
+    fn scripts<T>(&self, run: impl Fn(&mut Scripts<'_>, &Keys) -> redis::RedisResult<T>) -> T {
+        let place = scene::place(&self.direct, "alice");
+        let run = |link: &mut dyn Link| run(&mut Scripts(link), &place.keys);
+        self.direct.run(&place, Access::Primary, Duration::ZERO, run).unwrap()
+    }
+
+    /// Somebody else has alice's session.
+    fn hold(&self) -> Token {
+        let token = Token::new("").unwrap();
+        let (lease, wanted, standing) = (scene::LEASE, Wanted::Any, Standing::Outside);
+        let turn = self.scripts(|s, keys| s.acquire(keys, &token, lease, None, wanted, standing));
+        assert!(matches!(turn, Turn::Ours(_)), "{turn:?}");
+        token
+    }
+
+    /// That one lets go of it when somebody waits.
+    fn hand_over(&self, holder: &Token) {
+        wait_until("somebody waits", || waiting(&self.server) == 1);
+        assert_eq!(self.scripts(|s, keys| s.release(keys, holder)), Kept::Done);
     }
 
     /// The bytes of the flight that a fault strikes: there and back.
@@ -284,6 +333,18 @@ impl Fixture {
         }
     }
 
+    /// A read has let go of its lock and its place in the queue. Where it has
+    /// failed, the server may not have been told, and they end by themselves.
+    fn assert_nothing_stays(&self, failed: bool) {
+        for companion in ["_LOCK", "_WAITERS:2", "_BATON"] {
+            let key = format!("PHPREDIS_SESSION:alice{companion}");
+            let left: i64 = self.redis("PTTL", &[&key]);
+            let ends =
+                failed && u64::try_from(left).is_ok_and(|ms| Duration::from_millis(ms) <= LEASE);
+            assert!(left == -2 || ends, "{companion} is left for {left} ms");
+        }
+    }
+
     /// What came of it, in one of few words.
     fn outcome(&self, call: &Call, visit: &Visit, replaced: bool) -> &'static str {
         let Visit { body, warnings, took } = visit;
@@ -293,6 +354,7 @@ impl Fixture {
         let warned = !warnings.is_empty();
         let quietly = if replaced { "recovered" } else { "as usual" };
         if call.reads() {
+            self.assert_nothing_stays(warned);
             let whole = format!("true of {}.", call.owner());
             return match (warned, answer) {
                 (false, answer) if answer == whole => quietly,
@@ -392,15 +454,16 @@ const INTRODUCTION: &str = "\
 # What comes of a fault
 
 Made by `UPDATE_FAULTS=1 cargo test --test faults`, and compared by each run of the tests: real PHP in php-fpm, a
-real Redis, and a proxy between them that does the damage while one call of PHP's save handler is under way. A cut
-is made at every byte of an answer, and at every boundary of a request. The next visitor of the same worker is then
-served, without a warning and with what is theirs; no fault here is left out because of how it ends.
+real Redis, and a proxy between them that does the damage while one call of PHP's save handler is under way; under
+\"claim\", while a read that had to wait takes the lock, as BLPOP has told it that it is its turn. A cut is made at
+every byte of an answer, and at every boundary of a request. The next visitor of the same worker is then served,
+without a warning and with what is theirs; no fault here is left out because of how it ends.
 
 | outcome | |
 |---|---|
 | as usual | nothing is noticed |
 | recovered | nothing is noticed: the connection is replaced, the call repeated |
-| warned, not started | a warning; `session_start()` returns false, nothing is stored |
+| warned, not started | a warning; `session_start()` returns false, nothing is stored. A lock that the server had given by then, and could not tell, ends with its lease |
 | warned, not done | a warning; what is stored is as it was |
 | warned, but done | a warning, as nobody can know; the server had carried it out |
 | believed: there is no such session | null is how a server says that |

@@ -29,8 +29,16 @@ pub struct RecordingProxy {
 struct Shared {
     target: Mutex<String>,
     faults: Faults,
+    trap: Mutex<Option<Trap>>,
     recording: Mutex<Recording>,
     links: Mutex<Vec<Link>>,
+}
+
+/// A fault that waits for the answer to a command.
+struct Trap {
+    command: &'static str,
+    fault: Fault,
+    once: bool,
 }
 
 /// What Drop needs to end a connection. It does not keep the sockets open.
@@ -56,6 +64,7 @@ impl RecordingProxy {
         let shared = Arc::new(Shared {
             target: Mutex::new(target.into()),
             faults: Faults::default(),
+            trap: Mutex::default(),
             recording: Mutex::default(),
             links: Mutex::default(),
         });
@@ -131,16 +140,29 @@ impl RecordingProxy {
 
     /// From now on, until it is cleared, this goes wrong.
     pub fn set_fault(&self, fault: Fault) {
-        self.shared.faults.set(fault, false);
+        self.set(fault, false);
     }
 
     /// This goes wrong once: for the first request, reply or connection it hits.
     pub fn set_fault_once(&self, fault: Fault) {
-        self.shared.faults.set(fault, true);
+        self.set(fault, true);
+    }
+
+    /// From the next answer to this command on, which the client still gets as
+    /// it is, this goes wrong, once or until it is cleared. Counting begins
+    /// there, too.
+    pub fn set_fault_after(&self, command: &'static str, fault: Fault, once: bool) {
+        self.clear_fault();
+        *self.shared.trap.lock().unwrap() = Some(Trap { command, fault, once });
     }
 
     pub fn clear_fault(&self) {
         self.set_fault(Fault::None);
+    }
+
+    fn set(&self, fault: Fault, once: bool) {
+        *self.shared.trap.lock().unwrap() = None;
+        self.shared.faults.set(fault, once);
     }
 
     fn recording(&self) -> MutexGuard<'_, Recording> {
@@ -176,6 +198,17 @@ impl Shared {
     // still needs it.
     fn recording(&self) -> MutexGuard<'_, Recording> {
         self.recording.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The answer to this connection's last command is about to be passed on.
+    fn spring(&self, id: usize) {
+        let mut recording = self.recording();
+        let last = recording.last_command(id);
+        let mut trap = self.trap.lock().unwrap();
+        if let Some(Trap { fault, once, .. }) = trap.take_if(|trap| trap.command == last) {
+            recording.reset();
+            self.faults.set(fault, once);
+        }
     }
 
     /// Passes on what the verdict allows; false ends the connection. What a
@@ -244,6 +277,9 @@ fn replies(shared: &Shared, pair: &Pair) {
         pieces.iter().all(|piece| {
             let verdict = shared.faults.on_reply(&mut meter, &piece.bytes);
             shared.recording().delivered(pair.id, &verdict.pass, piece.is_answer);
+            if piece.is_answer {
+                shared.spring(pair.id);
+            }
             shared.forward(&verdict, &pair.client)
         })
     });

@@ -30,6 +30,8 @@ struct Conversation {
     partial_reply: Vec<u8>,
     /// Commands whose reply was not delivered yet.
     unanswered: usize,
+    /// The first word of the last complete command, in upper case.
+    last_command: String,
     /// The next complete command begins a flight.
     new_flight: bool,
     not_resp: bool,
@@ -73,6 +75,7 @@ impl Recording {
                     if !args.is_empty() {
                         self.flights += usize::from(mem::take(&mut talk.new_flight));
                         talk.unanswered += 1;
+                        talk.last_command = String::from_utf8_lossy(&args[0]).to_uppercase();
                         self.commands.push(args);
                     }
                 }
@@ -115,6 +118,11 @@ impl Recording {
         let talk = &mut self.conversations[id];
         talk.append(Direction::ToClient, bytes);
         talk.unanswered = talk.unanswered.saturating_sub(usize::from(is_answer));
+    }
+
+    /// The first word of a connection's last command, in upper case.
+    pub fn last_command(&self, id: usize) -> String {
+        self.conversations[id].last_command.clone()
     }
 
     /// Forgets the past, but not what is under way on open connections.

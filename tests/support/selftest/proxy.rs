@@ -211,6 +211,18 @@ fn replies_are_replaced_and_doubled() {
 }
 
 #[test]
+fn a_fault_strikes_behind_the_answer_to_a_command() {
+    let (_server, proxy) = proxied();
+    let stream = connect(&proxy.addr());
+    proxy.set_fault_after("ECHO", Fault::GarbageReply(b"+FINE\r\n".to_vec()), true);
+    exchange(&stream, PING, PONG);
+    exchange(&stream, "echo a\r\n", "$1\r\na\r\n");
+    exchange(&stream, PING, "+FINE\r\n");
+    exchange(&stream, PING, PONG);
+    assert_eq!(proxy.command_names(), ["PING", "PING"]);
+}
+
+#[test]
 fn a_dropped_proxy_ends_stalled_connections_at_once() {
     let (server, proxy) = proxied();
     let mut stream = connect(&proxy.addr());
