@@ -107,7 +107,12 @@ impl Call {
         let (strict, before, call) = (i32::from(self.strict), self.before, self.call);
         let begin =
             if self.reads() { String::new() } else { format!("session_id('alice'); {STARTED}") };
-        let end = if self.reads() { "session_abort();" } else { "" };
+        let end = match (self.reads(), self.in_turn) {
+            (true, false) => "session_abort();",
+            // Refused to all but the holder of the lock.
+            (true, true) => "if ($ok) { $_SESSION['n'] = 1; session_write_close(); }",
+            (false, _) => "",
+        };
         format!(
             "ini_set('session.use_strict_mode', {strict}); $ok = null; $of = '';
              function strike() {{ fgets(stream_socket_client('tcp://127.0.0.1:{control}')); }}
@@ -355,6 +360,8 @@ impl Fixture {
         let quietly = if replaced { "recovered" } else { "as usual" };
         if call.reads() {
             self.assert_nothing_stays(warned);
+            let written = self.stored() == Stored::Written;
+            assert_eq!(written, call.in_turn && !warned, "{body}");
             let whole = format!("true of {}.", call.owner());
             return match (warned, answer) {
                 (false, answer) if answer == whole => quietly,
