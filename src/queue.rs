@@ -41,7 +41,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// another out.
 const LOOK_SOON: Duration = Duration::from_millis(500);
 /// How much later than that a waiter may look and is not taken for dead.
-const LATE: Duration = Duration::from_millis(750);
+const LATE: Duration = Duration::from_millis(1500);
+/// The same where only so many may wait.
+const LATE_WHERE_LIMITED: Duration = Duration::from_millis(750);
 /// How long one whose turn it is not lets those go first who came before it.
 const YIELD: Duration = Duration::from_millis(10);
 /// Longest wait for replicas to have the lock, where `wait_replicas` is set:
@@ -377,6 +379,12 @@ fn left_until(time: Instant) -> Duration {
 
 fn look_every(target: &Target, policy: &LockPolicy) -> Duration {
     if policy.max_waiters == 0 && !target.is_changing() { LOOK } else { LOOK_SOON }
+}
+
+/// How long a waiter that has looked is taken to live.
+fn lives_for(target: &Target, policy: &LockPolicy) -> Duration {
+    let late = if policy.max_waiters == 0 { LATE } else { LATE_WHERE_LIMITED };
+    look_every(target, policy) + late
 }
 
 /// When to look at a lock that `expires` and has this `holder`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ENDLESS, LATE, MAX_CONFIRMATION, Queue, Request, SLICE, look_every};
+use super::{ENDLESS, MAX_CONFIRMATION, Queue, Request, SLICE, lives_for};
 use crate::error::Error;
 use crate::link::{Confirmed, Link};
 use crate::scripts::{Given, Scripts, Standing, Turn, Wanted};
@@ -13,8 +13,7 @@ impl Queue {
     /// How we stand to the queue. One who waits is forgotten when it has not
     /// looked in time, or its patience is over.
     pub(super) fn standing(&self, target: &Target, policy: &LockPolicy) -> Standing<'_> {
-        let lasts =
-            (look_every(target, policy) + LATE).min(self.left(policy).saturating_add(SLICE));
+        let lasts = lives_for(target, policy).min(self.left(policy).saturating_add(SLICE));
         match (&self.ticket, self.request.wanted) {
             (Some(ticket), _) => Standing::Inside { ticket, lasts, in_line: self.in_line },
             (None, Wanted::Unused) => Standing::Outside,
