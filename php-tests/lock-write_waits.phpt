@@ -18,9 +18,9 @@ class Copying extends SessionHandler
 
 show_messages();
 ini_set('redis.session.locking_enabled', '1');
-ini_set('redis.session.lock_retries', '25'); // 0.5 s
 session_set_save_handler(new Copying());
-foreach ([60000, 450] as $lasts) {
+foreach ([60000 => 25, 900 => 500] as $lasts => $retries) {
+    ini_set('redis.session.lock_retries', $retries); // of 20 ms each
     session_id('visitor');
     session_start();
     $_SESSION['lasts'] = $lasts;
@@ -40,7 +40,7 @@ NULL
 array(0) {
 }
 true after a wait
-string(12) "lasts|i:450;"
-string(12) "lasts|i:450;"
+string(12) "lasts|i:900;"
+string(12) "lasts|i:900;"
 array(0) {
 }
