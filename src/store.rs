@@ -34,12 +34,28 @@ impl Store<'_> {
     /// The session's bytes; its TTL starts again. Two commands in one flight,
     /// as GETEX is younger than the oldest server we serve.
     pub fn get_and_touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<Option<Vec<u8>>> {
+        let (found, touched) = self.get_then_touch(key, ttl)?;
+        touched.extract_error()?;
+        data(found.extract_error()?)
+    }
+
+    fn get_then_touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<(Value, Value)> {
         let seconds = ttl.seconds().to_string();
         let get: &[&[u8]] = &[b"GET", key];
         let expire: &[&[u8]] = &[b"EXPIRE", key, seconds.as_bytes()];
         let [found, touched] = <[Value; 2]>::try_from(self.0.call_all(&[get, expire])?)
             .map_err(|_| garbage("too few answers"))?;
-        touched.extract_error()?;
+        Ok((found, touched))
+    }
+
+    /// As [`Store::get_and_touch`], but a server that does not permit to start
+    /// the TTL again is no failure.
+    pub fn get_and_try_touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<Option<Vec<u8>>> {
+        let (found, touched) = self.get_then_touch(key, ttl)?;
+        match touched {
+            Value::ServerError(error) if is_refused(&error) => {}
+            touched => drop(touched.extract_error()?),
+        }
         data(found.extract_error()?)
     }
 

@@ -216,31 +216,38 @@ impl Handler {
     }
 
     pub(super) fn fetch(&mut self, sid: &Sid, refresh: Refresh) -> Result<Option<Vec<u8>>, Error> {
-        let (access, look) = match refresh {
-            // Starting the TTL again is a write.
-            Refresh::Always(_) => (Access::Primary, None),
-            Refresh::Below(ttl, short) if self.target.tells_ttls() => {
-                (Access::Read, Some((ttl, short)))
-            }
-            Refresh::Below(..) | Refresh::Never => (Access::Read, None),
+        // Starting the TTL again is a write.
+        let access = match refresh {
+            Refresh::Always(_) => Access::Primary,
+            Refresh::Below(..) if !self.target.tells_ttls() => Access::Primary,
+            Refresh::Below(..) | Refresh::Never => Access::Read,
         };
-        let read = |link: &mut dyn Link, keys: &Keys| match (refresh, look) {
-            (Refresh::Always(ttl), _) => {
-                let data = Store(link).get_and_touch(&keys.session, ttl)?;
-                Ok((data, Left::Endless))
-            }
-            (_, Some(_)) => Store(link).get_and_look(&keys.session),
-            (_, None) => Ok((Store(link).get(&keys.session)?, Left::Endless)),
+        let read = |link: &mut dyn Link, keys: &Keys| {
+            let (mut store, key) = (Store(link), &keys.session);
+            let data = match refresh {
+                Refresh::Always(ttl) => store.get_and_touch(key, ttl)?,
+                Refresh::Below(..) if access == Access::Read => return store.get_and_look(key),
+                // Who may not ask how much is left may still start it again.
+                Refresh::Below(ttl, _) => store.get_and_try_touch(key, ttl)?,
+                Refresh::Never => store.get(key)?,
+            };
+            Ok((data, Left::Endless))
         };
         let (data, left) = self.ask_with(access, "read", sid, |(data, _)| size(data), read)?;
-        match (left, look) {
-            (Left::Time(left), Some((ttl, short))) if left < short => {
-                // It will be there for a while even if this fails.
-                let _ = self
-                    .ask("touch", sid, no_data, |link, keys| Store(link).touch(&keys.session, ttl));
+        let is_short = match (left, refresh) {
+            (Left::Time(left), Refresh::Below(_, short)) => left < short,
+            (Left::Hidden, _) => {
+                self.target.hides_ttls();
+                true
             }
-            (Left::Hidden, _) => self.target.hides_ttls(),
-            (Left::Time(_) | Left::Endless, _) => {}
+            _ => false,
+        };
+        if let Refresh::Below(ttl, _) = refresh
+            && is_short
+        {
+            // It will be there for a while even if this fails.
+            let _ =
+                self.ask("touch", sid, no_data, |link, keys| Store(link).touch(&keys.session, ttl));
         }
         Ok(data)
     }

@@ -143,7 +143,8 @@ local function refresh(how)
   local ttl, short = string.match(how, '^(%d+)<?(%d*)$')
   if short ~= '' then
     local left = redis.pcall('PTTL', session)
-    if type(left) == 'number' and left >= 0 and left < tonumber(short) then
+    -- Who may not ask how much is left may still start it again.
+    if refused(left) or left >= 0 and left < tonumber(short) then
       redis.pcall('EXPIRE', session, ttl)
     end
   elseif ttl ~= '0' then
