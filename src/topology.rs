@@ -4,8 +4,9 @@
 //! the name may lead to another server by now; one that answers that it is not
 //! to be used is looked up again, and asked once more. Behind sentinels, and in
 //! a cluster, servers change places; an exchange that fails of that is repeated
-//! where the session is now, until the failover budget is spent. All exchanges may be repeated: they store the same bytes,
-//! or act only while our token holds.
+//! where the session is now, until the failover budget is spent. All exchanges
+//! may be repeated: they store the same bytes, or act only while our token
+//! holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
