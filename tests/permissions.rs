@@ -1,4 +1,4 @@
-//! The permissions that the README names are enough: nothing that the servers
+//! The permissions that docs/security.md names are enough: nothing that the servers
 //! and sentinels are asked for is refused.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
@@ -13,7 +13,7 @@ use support::process::wait_until;
 use support::sentinel::{Sentinel, SentinelOptions};
 use support::servers::{Options, RedisServer};
 
-const README: &str = include_str!("../README.md");
+const PAGE: &str = include_str!("../docs/security.md");
 const WORKERS: usize = 4;
 const REQUESTS: usize = 40;
 
@@ -59,7 +59,7 @@ fn words(line: &str) -> Vec<String> {
 
 /// The command for a server of its own, without `redis-cli`.
 fn server_user() -> Vec<String> {
-    let (_, rest) = README.split_once("redis-cli ACL SETUSER sessions").unwrap();
+    let (_, rest) = PAGE.split_once("redis-cli ACL SETUSER sessions").unwrap();
     let rules = rest.split("```").next().unwrap();
     [words("ACL SETUSER sessions"), words(rules)].concat()
 }
@@ -67,7 +67,7 @@ fn server_user() -> Vec<String> {
 /// What the paragraph below that command quotes: a cluster's pattern and more
 /// commands, a setting and its command, a sentinel's commands.
 fn quoted() -> Vec<Vec<String>> {
-    let (_, rest) = README.split_once("In a cluster the pattern is ").unwrap();
+    let (_, rest) = PAGE.split_once("In a cluster the pattern is ").unwrap();
     let paragraph = rest.split("\n\n").next().unwrap();
     paragraph.split('`').skip(1).step_by(2).map(words).collect()
 }
