@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use redis::RedisError;
 
+use crate::config::save_path::ParseError;
 use crate::key::InvalidSid;
-use crate::lock::Holder;
-use crate::save_path::ParseError;
-use crate::stored_form::Codec;
+use crate::lock::token::Holder;
+use crate::session::stored_form::Codec;
 
 /// A failed session operation.
 #[derive(Debug, thiserror::Error)]

@@ -1,34 +1,19 @@
 //! A PHP session save handler for Redis and Valkey, the drop-in replacement
 //! for phpredis'.
 //!
-//! Data flows one way:
+//! The layers from top to bottom. Each imports those below it, never one above:
 //!
-//! ```text
-//! php ──> handler ──> store, scripts, queue, lease    what is done with a session
-//!                       └──> topology ──> sentinel, cluster    where it is
-//!                              └──> connections ──> connection    how it is reached
-//! ```
-//!
-//! | module | owns |
+//! | layer | owns |
 //! |---|---|
-//! | `php` | the module PHP loads, its callbacks and INI entries; the only unsafe code |
-//! | [`handler`] | one open session: what each callback asks for |
-//! | [`store`] | operations on a session without a lock |
-//! | [`scripts`] | operations on a locked session, each a Lua script of `lua/` |
-//! | [`lock`], [`queue`], [`lease`] | who holds a session, waiting for it, keeping it |
+//! | `php` | the module that PHP loads, its callbacks and INI entries; the only unsafe code |
+//! | [`registry`] | what one process keeps for its requests |
+//! | [`session`] | one open session: what each callback asks for, operations without a lock, the stored form |
+//! | [`lock`] | the lock's value, its scripts, waiting for it and renewing it |
 //! | [`topology`] | which server a session is on, and trying again when that changes |
-//! | [`released`] | locks let go of that a new primary may not know of |
-//! | [`sentinel`], [`watch`], [`cluster`] | finding that server, hearing that it changes |
-//! | [`process`], [`connections`] | what a process keeps between requests; its connections to one server |
-//! | [`threads`], [`fork`] | threads that PHP does not notice, and what a fork must not find one at |
-//! | [`connection`], [`login`], [`link`] | one connection, its first words, what it is used for |
-//! | [`deadline`] | the end of all that a thread waits for |
-//! | [`lookup`], [`socket`], [`tls`], [`resp`] | host names and bytes with a deadline, encryption, the protocol |
-//! | [`save_path`], [`settings`] | what the user configured |
-//! | [`stored_form`] | whether a session is stored compressed |
-//! | [`key`] | session ids and the keys made of them |
-//! | [`log`] | where events go |
-//! | [`error`] | why something failed, in words for the operator |
+//! | [`client`] | the connections to one server: names, sockets, TLS, login, the protocol, pools |
+//! | [`config`] | what the user configured: settings, and what a save path means |
+//! | [`runtime`] | deadlines, threads that PHP does not notice, forks |
+//! | [`key`], [`error`], [`log`] | session ids and the keys made of them; why something failed; where events go |
 //!
 //! Invariants that hold everywhere:
 //! - A connection that failed in any way is never used again.
@@ -37,35 +22,16 @@
 //! - No message holds a password, a session id or session data.
 //! - Nothing but `php` calls PHP, and nothing is owned while PHP is called.
 
-pub mod cluster;
-pub mod connection;
-pub mod connections;
-pub mod deadline;
+pub mod client;
+pub mod config;
 pub mod error;
-pub mod fork;
-pub mod handler;
 pub mod key;
-pub mod lease;
-pub mod link;
 pub mod lock;
 pub mod log;
-pub mod login;
-pub mod lookup;
-pub mod process;
-pub mod queue;
-pub mod released;
-pub mod resp;
-pub mod save_path;
-pub mod scripts;
-pub mod sentinel;
-pub mod settings;
-pub mod socket;
-pub mod store;
-pub mod stored_form;
-pub mod threads;
-pub mod tls;
+pub mod registry;
+pub mod runtime;
+pub mod session;
 pub mod topology;
-pub mod watch;
 
 #[cfg(feature = "php")]
 mod php;

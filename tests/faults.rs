@@ -19,10 +19,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use redis_session::client::link::Link;
 use redis_session::key::Keys;
-use redis_session::link::Link;
-use redis_session::lock::Token;
-use redis_session::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::lock::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::lock::token::Token;
 use redis_session::topology::{Access, Target};
 use support::locking::{scene, waiting};
 use support::process::wait_until;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use redis_session::lock::Token;
-use redis_session::queue::{Outcome, Progress, Queue, Request};
-use redis_session::scripts::{Kept, Scripts, Wanted};
-use redis_session::settings::{ReadOnly, Refresh};
+use redis_session::config::settings::{ReadOnly, Refresh};
+use redis_session::lock::acquire::{Outcome, Progress, Queue, Request};
+use redis_session::lock::scripts::{Kept, Scripts, Wanted};
+use redis_session::lock::token::Token;
 use redis_session::topology::Access;
 use support::locking::scene::{SECOND, Scene, policy, storing};
 

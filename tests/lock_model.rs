@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use redis_session::connections::Checkout;
+use redis_session::client::endpoint::Checkout;
 use redis_session::key::Keys;
-use redis_session::lock::Token;
-use redis_session::scripts::{
+use redis_session::lock::scripts::{
     CLAIM_WINDOW, Given, Kept, Scripts, Standing, Storing, Ticket, Turn, Wanted,
 };
+use redis_session::lock::token::Token;
 use redis_session::topology::{Access, Place, Target};
 use support::locking::scene::{LEASE, SECOND, joining, place, received, storing, target, ttl};
 use support::process::poll;

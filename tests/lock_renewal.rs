@@ -8,8 +8,8 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use redis_session::handler::Handler;
-use redis_session::queue::Progress;
+use redis_session::lock::acquire::Progress;
+use redis_session::session::handler::Handler;
 use support::cluster::{Cluster, ClusterOptions, ask};
 use support::locking::scene::{SECOND, renewing, ttl};
 use support::process::wait_until;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use redis_session::error::Error;
 use redis_session::key::Keys;
-use redis_session::lock::Token;
-use redis_session::queue::{Outcome, Progress};
-use redis_session::scripts::{CLAIM_WINDOW, Given, Scripts, Standing, Ticket, Turn, Wanted};
+use redis_session::lock::acquire::{Outcome, Progress};
+use redis_session::lock::scripts::{CLAIM_WINDOW, Given, Scripts, Standing, Ticket, Turn, Wanted};
+use redis_session::lock::token::Token;
 use support::locking::scene::{
     LEASE, SECOND, SID, Scene, handler, inside, joining, policy, received, target, ttl, wait_at,
 };

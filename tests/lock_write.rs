@@ -9,12 +9,12 @@ use std::io;
 use std::time::Duration;
 
 use redis::{RedisResult, Value};
+use redis_session::client::link::{Confirmed, Link};
 use redis_session::error::Error;
-use redis_session::handler::Handler;
-use redis_session::link::{Confirmed, Link};
-use redis_session::lock::Token;
-use redis_session::queue::Progress;
-use redis_session::scripts::{Given, Kept, Scripts, Standing, Storing, Turn, Wanted};
+use redis_session::lock::acquire::Progress;
+use redis_session::lock::scripts::{Given, Kept, Scripts, Standing, Storing, Turn, Wanted};
+use redis_session::lock::token::Token;
+use redis_session::session::handler::Handler;
 use redis_session::topology::{Access, Target};
 use support::locking::scene::{
     LEASE, SECOND, SID, Scene, handler, inside, joining, received, storing, target, ttl,

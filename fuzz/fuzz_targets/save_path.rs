@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use redis_session::save_path::{SavePath, Topology, masked, masked_in};
+use redis_session::config::save_path::{SavePath, Topology, masked, masked_in};
 
 /// Stands for a password where it was found in the place of one.
 const SECRET: &str = "hunter2";

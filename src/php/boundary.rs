@@ -18,7 +18,7 @@ use ext_php_rs::ffi::{
 };
 
 use crate::error::Error;
-use crate::process::Process;
+use crate::registry::Process;
 
 /// What PHP is to be told, once no Rust frame is at stake any more.
 #[derive(Default)]

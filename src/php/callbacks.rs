@@ -14,10 +14,10 @@ use super::boundary::{attempt, bytes, hold, let_go, notice, report, warn};
 use super::ffi::{php_session_create_id, ps_module, zend_result};
 use super::open::{handler, number, renew_number, set_handler};
 use super::{ini, request};
+use crate::config::settings::Ttl;
 use crate::error::Error;
-use crate::handler::{Handler, Serves};
-use crate::queue::Progress;
-use crate::settings::Ttl;
+use crate::lock::acquire::Progress;
+use crate::session::handler::{Handler, Serves};
 
 type ModData = *mut *mut c_void;
 

@@ -11,7 +11,7 @@ use ext_php_rs::zend::ModuleEntry;
 use super::boundary::{park, unpark};
 use super::ffi::display_ini_entries;
 use super::{NAME, Server, open, server_of};
-use crate::process::Process;
+use crate::registry::Process;
 
 /// PHP's callback.
 pub extern "C" fn show(module: *mut ModuleEntry) {

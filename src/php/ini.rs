@@ -19,9 +19,9 @@ use ext_php_rs::zend::IniEntryDef;
 
 use super::ffi::{zend_alter_ini_entry, zend_ini_long, zend_ini_string_ex, zend_restore_ini_entry};
 use super::{boundary, request};
+use crate::config::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl};
 use crate::log;
-use crate::process;
-use crate::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl};
+use crate::registry;
 
 /// A script makes the change, not PHP.
 const RUNTIME: c_int = 1 << 4;
@@ -169,7 +169,7 @@ pub unsafe fn end_visit() {
 /// earlier, as PHP-FPM's workers do not exist yet when the module starts.
 pub fn settings() -> Settings {
     if !log::is_started() {
-        process::limit(
+        registry::limit(
             long(c"redis_session.max_connections").try_into().unwrap_or(0),
             long(c"redis_session.max_servers").try_into().unwrap_or(0),
         );

@@ -26,7 +26,7 @@ use super::ffi::{
     zend_update_property_stringl,
 };
 use super::ini;
-use crate::save_path::{masked, masked_in, masked_refusal, with_entities};
+use crate::config::save_path::{masked, masked_in, masked_refusal, with_entities};
 
 /// PHP asks for the value that the settings files gave.
 const DISPLAY_ORIGINAL: c_int = 1;

@@ -31,10 +31,10 @@ use ext_php_rs::zend::{ModuleAllocations, ModuleEntry, StaticModuleEntry};
 
 use self::callbacks::save_handler;
 use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
-use crate::fork;
-use crate::handler::Serves;
-use crate::process::Process;
-use crate::save_path;
+use crate::config::save_path;
+use crate::registry::Process;
+use crate::runtime::fork;
+use crate::session::handler::Serves;
 
 /// The name that `php -m` shows.
 const NAME: &CStr = c"redis_session";

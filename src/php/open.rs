@@ -12,7 +12,7 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::handler::Handler;
+use crate::session::handler::Handler;
 
 struct Open {
     number: usize,

@@ -20,8 +20,8 @@ use ext_php_rs::zend::ModuleEntry;
 use super::boundary::{self, guard};
 use super::ffi::module_registry;
 use super::{ini, open};
-use crate::handler::Handler;
-use crate::process::Process;
+use crate::registry::Process;
+use crate::session::handler::Handler;
 
 type RequestFunction = unsafe extern "C" fn(c_int, c_int) -> c_int;
 

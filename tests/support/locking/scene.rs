@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{RedisResult, Value};
-use redis_session::connections::Checkout;
+use redis_session::client::endpoint::Checkout;
+use redis_session::config::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use redis_session::error::Error;
-use redis_session::handler::{Handler, Serves};
 use redis_session::key::{Keys, Sid};
-use redis_session::lock::Token;
-use redis_session::process::Process;
-use redis_session::queue::{Outcome, Progress, Queue, Request};
-use redis_session::scripts::{Kept, Scripts, Standing, Storing, Ticket, Turn, Wanted};
-use redis_session::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
+use redis_session::lock::acquire::{Outcome, Progress, Queue, Request};
+use redis_session::lock::scripts::{Kept, Scripts, Standing, Storing, Ticket, Turn, Wanted};
+use redis_session::lock::token::Token;
+use redis_session::registry::Process;
+use redis_session::session::handler::{Handler, Serves};
 use redis_session::topology::{Access, Place, Target};
 
 use super::store;

@@ -1,0 +1,98 @@
+//! The addresses of a host name, within a time limit.
+//!
+//! The system's resolver cannot be told when to give up: name servers that do
+//! not answer hold it up for 5 to 30 seconds. So a thread of its own asks it,
+//! and whoever wants to know waits for that thread no longer than it may.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use crate::runtime::threads::without_signals;
+
+/// No address, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unresolved(String);
+
+type Answer = io::Result<Vec<SocketAddr>>;
+
+/// A question that is still open.
+struct Open {
+    host: String,
+    port: u16,
+    pid: u32,
+    answer: Receiver<Answer>,
+}
+
+thread_local! {
+    /// What this thread has given up waiting for: asked again, it goes on
+    /// waiting, so that there is one thread for each name.
+    static OPEN: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The addresses that `host` stands for.
+///
+/// # Errors
+/// [`Unresolved`]: there is no such name, or no answer within `timeout`.
+pub fn addresses(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let answer = match taken_up(host, port) {
+        Some(answer) => answer,
+        None => ask(host, port),
+    };
+    match answer.recv_timeout(timeout) {
+        Ok(addresses) => addresses.map_err(|e| unresolved(e.to_string())),
+        Err(RecvTimeoutError::Timeout) => {
+            let open = Open { host: host.to_owned(), port, pid: std::process::id(), answer };
+            OPEN.with_borrow_mut(|all| all.push(open));
+            let seconds = timeout.as_secs_f64();
+            Err(unresolved(format!("the name servers have not answered within {seconds} s")))
+        }
+        Err(RecvTimeoutError::Disconnected) => Err(unresolved("the lookup ended".to_owned())),
+    }
+}
+
+/// The question for `host` that this thread waited for before, if it is still
+/// open. What came when nobody waited any more may be out of date by now.
+fn taken_up(host: &str, port: u16) -> Option<Receiver<Answer>> {
+    OPEN.with_borrow_mut(|all| {
+        let at = all.iter().position(|open| open.host == host && open.port == port)?;
+        let open = all.swap_remove(at);
+        if open.pid != std::process::id() {
+            // The thread that would answer is the parent's. It may have been at
+            // the channel when we were forked, so that dropping waited for it.
+            std::mem::forget(open);
+            return None;
+        }
+        matches!(open.answer.try_recv(), Err(TryRecvError::Empty)).then_some(open.answer)
+    })
+}
+
+fn ask(host: &str, port: u16) -> Receiver<Answer> {
+    let (tell, answer) = mpsc::channel();
+    let look = {
+        let (host, tell) = (host.to_owned(), tell.clone());
+        // Nobody may be waiting any more.
+        move || drop(tell.send(resolve(&host, port)))
+    };
+    let name = "redis-session-dns".to_owned();
+    if without_signals(|| thread::Builder::new().name(name).spawn(look)).is_err() {
+        // The system starts no more threads: better late than not at all.
+        let _ = tell.send(resolve(host, port));
+    }
+    answer
+}
+
+fn resolve(host: &str, port: u16) -> Answer {
+    (host, port).to_socket_addrs().map(Iterator::collect)
+}
+
+fn unresolved(reason: String) -> io::Error {
+    io::Error::other(Unresolved(reason))
+}

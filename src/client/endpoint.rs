@@ -1,0 +1,255 @@
+//! One server, and the connections to it that are kept between requests.
+//!
+//! How to reach it is an endpoint's; the connections are in a pool that all
+//! endpoints of one server and one login share.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use redis::{RedisError, RedisResult};
+use rustls::ClientConfig;
+
+use crate::client::connection::{Connection, hung_up};
+use crate::client::link::{Asking, Link};
+use crate::client::login::{Manners, Role};
+use crate::config::save_path::Host;
+use crate::error::{Error, ends_connection, was_closed};
+use crate::registry::Process;
+use crate::runtime::deadline::left;
+
+use super::pool::Slot;
+pub use super::pool::{Checkout, Pool};
+
+/// One server, and the connections to it.
+#[derive(Clone)]
+pub struct Endpoint {
+    host: Host,
+    role: Role,
+    asking: bool,
+    pool: Arc<Pool>,
+}
+
+impl Endpoint {
+    /// Connects to nothing yet. `role` is what the server must be. Connections
+    /// are shared with whoever logs in to the same server in the same way.
+    pub fn new(host: Host, role: Role, process: &Process) -> Self {
+        let pool = process.pool(&host, role);
+        Self { host, role, asking: false, pool }
+    }
+
+    /// How this server was described in the save path.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The same server, told that it is asked for a slot it is receiving.
+    #[must_use]
+    pub fn asking(&self) -> Self {
+        Self { asking: true, ..self.clone() }
+    }
+
+    /// The same server, with no more than `limit` to connect and to log in.
+    #[must_use]
+    pub fn hasty(&self, limit: Duration) -> Self {
+        let host = Host { timeout: self.host.timeout.min(limit), ..self.host.clone() };
+        Self { host, ..self.clone() }
+    }
+
+    /// Whether there is a connection that nobody is using, dead or alive.
+    pub fn has_connection(&self) -> bool {
+        self.pool.has_connection()
+    }
+
+    /// Whether a connection that nobody is using was closed by the other side.
+    pub fn is_cut_off(&self) -> bool {
+        self.pool.is_cut_off()
+    }
+
+    /// Opens a connection that is not kept here.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn open(&self) -> Result<Connection, Trouble> {
+        Connection::open(&self.host, self.role, self.tls()?.as_ref(), &self.pool.manners)
+            .map_err(Trouble::Connect)
+    }
+
+    /// Closes the connections that are not to outlive a request.
+    pub fn end_request(&self) {
+        if !self.host.persistent {
+            self.pool.close_idle(|_| true);
+        }
+    }
+
+    /// Gives up all connections, those in use at their next exchange: the next
+    /// ones are made to whatever the host's name means then.
+    pub fn start_anew(&self) {
+        self.pool.era.fetch_add(1, Ordering::Relaxed);
+        self.pool.close_idle(|_| true);
+    }
+
+    /// Runs one exchange. A kept connection that the server has closed in the
+    /// meantime is replaced once, and the exchange repeated: it must be one
+    /// that can be repeated. Any other failure closes the connection.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn run<T>(
+        &self,
+        exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
+    ) -> Result<T, Trouble> {
+        let mut checkout = self.check_out()?;
+        self.run_on(&mut checkout, exchange)
+    }
+
+    /// Sends a command that the server answers when it sees fit, and returns
+    /// the connection the answer will come on.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn send(&self, command: &[&[u8]]) -> Result<Checkout, Trouble> {
+        let mut checkout = self.check_out()?;
+        self.run_on(&mut checkout, |link| link.send(command))?;
+        Ok(checkout)
+    }
+
+    fn run_on<T>(
+        &self,
+        slot: &mut Slot,
+        mut exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
+    ) -> Result<T, Trouble> {
+        let asking = self.asking;
+        let mut exchange = |link: &mut Connection| {
+            if asking { exchange(&mut Asking(link)) } else { exchange(link) }
+        };
+        let era = self.pool.era.load(Ordering::Relaxed);
+        if let Some(connection) = slot.live(era, &self.host) {
+            match exchange(connection) {
+                Err(error) if was_closed(&error) => {}
+                answer => return slot.conclude(answer),
+            }
+        }
+        if slot.close() {
+            slot.counters.replaced.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
+        }
+        slot.era = era;
+        let tls = self.tls()?;
+        let connection = slot.connect(&self.host, self.role, tls.as_ref(), &self.pool.manners)?;
+        let style = connection.style();
+        let answer = exchange(connection);
+        if answer.is_ok() {
+            self.pool.manners.learn(style);
+        } else if let Some(reason) = connection.doubt() {
+            slot.close();
+            return Err(Trouble::Connect(hung_up(&self.host, reason)));
+        }
+        slot.conclude(answer)
+    }
+
+    fn check_out(&self) -> Result<Checkout, Trouble> {
+        self.pool.check_out(left(self.host.timeout)).map_err(|reason| {
+            Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
+        })
+    }
+
+    /// What `trouble` means for an operation on this server.
+    pub fn failure(&self, trouble: Trouble) -> Error {
+        match trouble {
+            Trouble::Connect(error) => error,
+            Trouble::Exchange(error) => Error::from_server(&self.host.address, &error),
+        }
+    }
+
+    /// The TLS settings for a new connection, as their files are now.
+    fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Trouble> {
+        let Some(options) = &self.host.tls else { return Ok(None) };
+        self.pool.tls.config(options).map(Some).map_err(|reason| {
+            Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
+        })
+    }
+}
+
+/// Why an exchange did not come to an end, for whoever can do something.
+#[derive(Debug)]
+pub enum Trouble {
+    /// There is no connection: nothing was sent.
+    Connect(Error),
+    /// What the server answered, or what ended the connection.
+    Exchange(RedisError),
+}
+
+impl Trouble {
+    /// Whether the server did not answer in time.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Connect(_) => true, // it may be, and the next attempt will tell
+            Self::Exchange(error) => error.is_timeout(),
+        }
+    }
+}
+
+impl Checkout {
+    /// The longest wait for an answer on it.
+    pub fn read_timeout(&self) -> Duration {
+        self.connection.as_deref().map_or(Duration::ZERO, Link::read_timeout)
+    }
+
+    /// Waits up to `patience` for the answer to what was sent, see [`Link`].
+    ///
+    /// # Errors
+    /// What the server answered, or what ended the connection.
+    pub fn receive(&mut self, patience: Duration) -> RedisResult<Option<redis::Value>> {
+        match self.connection.as_deref_mut() {
+            Some(connection) => connection.receive(patience),
+            None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
+        }
+    }
+
+    /// Closes the connection, because what it has answered is of no use.
+    pub fn discard(mut self) {
+        self.close();
+    }
+}
+
+impl Slot {
+    /// The connection in here, if it can be used in this `era`, for the
+    /// database and with the time limits of `host`.
+    fn live(&mut self, era: u64, host: &Host) -> Option<&mut Connection> {
+        let connection = self.connection.as_deref_mut().filter(|_| self.era == era)?;
+        if !connection.is_usable() {
+            return None;
+        }
+        connection.serve(host);
+        self.counters.reused.fetch_add(1, Ordering::Relaxed);
+        Some(connection)
+    }
+
+    fn connect(
+        &mut self,
+        host: &Host,
+        role: Role,
+        tls: Option<&Arc<ClientConfig>>,
+        manners: &Manners,
+    ) -> Result<&mut Connection, Trouble> {
+        let connection = Connection::open(host, role, tls, manners).map_err(Trouble::Connect)?;
+        let connection = Box::new(connection);
+        self.counters.open.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(host = %host.address, "connected");
+        self.starts_to_age(host.max_connection_age);
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Closes the connection if what it has answered is of no use: more may be
+    /// on its way, which would be taken for the answer to somebody else.
+    fn conclude<T>(&mut self, answer: RedisResult<T>) -> Result<T, Trouble> {
+        answer.map_err(|error| {
+            if ends_connection(&error) {
+                self.close();
+            }
+            Trouble::Exchange(error)
+        })
+    }
+}

@@ -1,0 +1,12 @@
+//! Connections to servers: reaching one, logging in, the protocol, and the
+//! pools that keep connections between requests. Knows no session.
+
+pub mod connection;
+pub mod dns;
+pub mod endpoint;
+pub mod link;
+pub mod login;
+pub mod pool;
+pub mod resp;
+pub mod socket;
+pub mod tls;

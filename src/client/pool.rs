@@ -1,0 +1,303 @@
+//! The connections of one process to one server, for one login.
+//!
+//! One connection is enough for a process that serves one request at a time:
+//! it is kept here as it is. r2d2 keeps those that are needed beside it, and
+//! needs the helper thread for that. A slot connects at its first use, in the
+//! thread that needs it, so that a refused port fails at once.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::client::connection::Connection;
+use crate::client::login::Manners;
+use crate::client::tls;
+use crate::registry::{self, Counters, Process};
+
+/// How often whoever waits for r2d2's slots looks for the one that is not.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Pause before connections that were in use are looked at again.
+const LATER: Duration = Duration::from_secs(1);
+
+/// What all save paths that use a server with one login have in common.
+pub struct Pool {
+    /// The TLS settings for new connections.
+    pub(super) tls: tls::Context,
+    /// How the server is greeted.
+    pub(super) manners: Manners,
+    /// How often all connections were given up. Those of earlier eras are not
+    /// used again, wherever they are now.
+    pub(super) era: AtomicU64,
+    counters: Arc<Counters>,
+    /// None while it is in use.
+    first: Mutex<Option<Slot>>,
+    others: OnceLock<r2d2::Pool<Slots>>,
+}
+
+impl Pool {
+    /// Connects to nothing, and starts nothing.
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self {
+            tls: tls::Context::default(),
+            manners: Manners::default(),
+            era: AtomicU64::default(),
+            first: Mutex::new(Some(Slot::new(counters.clone()))),
+            counters,
+            others: OnceLock::new(),
+        }
+    }
+
+    /// A slot, at best a connected one; waits up to `patience` for it.
+    ///
+    /// # Errors
+    /// Words for the operator.
+    pub(super) fn check_out(self: &Arc<Self>, patience: Duration) -> Result<Checkout, String> {
+        let ends = Instant::now() + patience;
+        if let Some(found) = self.look() {
+            return Ok(found);
+        }
+        let Some(others) = self.others() else {
+            return Ok(Checkout(Lent::Alone(Slot::new(self.counters.clone()))));
+        };
+        loop {
+            let left = ends.saturating_duration_since(Instant::now());
+            if let Ok(other) = others.get_timeout(left.min(LOOK)) {
+                if other.connection.is_some() {
+                    return Ok(Checkout(Lent::Other(other)));
+                }
+                // It was made for a thread that then took another one. What is
+                // connected comes first, or there would be more connections
+                // than are ever used at a time.
+                return Ok(self.look().unwrap_or(Checkout(Lent::Other(other))));
+            }
+            if let Some(found) = self.look() {
+                return Ok(found);
+            }
+            if left.is_zero() {
+                return Err(full(others, patience));
+            }
+        }
+    }
+
+    /// A slot that nobody uses, a connected one if there is one.
+    fn look(self: &Arc<Self>) -> Option<Checkout> {
+        let first = self.first().take();
+        let first = first.map(|slot| Checkout(Lent::First { slot, pool: self.clone() }));
+        if first.as_ref().is_some_and(|first| first.connection.is_some()) {
+            return first;
+        }
+        let mut empty = Vec::new(); // given back at the end only, or they came again
+        while let Some(other) = self.idle() {
+            if other.connection.is_some() {
+                return Some(Checkout(Lent::Other(other)));
+            }
+            empty.push(other);
+        }
+        first.or_else(|| empty.pop().map(|other| Checkout(Lent::Other(other))))
+    }
+
+    /// None while the process cannot have the thread that r2d2 needs: then each
+    /// exchange beside another has a connection of its own.
+    fn others(&self) -> Option<&r2d2::Pool<Slots>> {
+        if let Some(others) = self.others.get() {
+            return Some(others);
+        }
+        let helper = Process::current().helper()?;
+        Some(self.others.get_or_init(|| {
+            r2d2::Pool::builder()
+                .max_size(registry::max_connections().saturating_sub(1).max(1))
+                .min_idle(Some(0))
+                .test_on_check_out(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .thread_pool(helper)
+                .error_handler(Box::new(r2d2::NopErrorHandler))
+                .build_unchecked(Slots(self.counters.clone()))
+        }))
+    }
+
+    /// One of r2d2's slots that nobody uses.
+    fn idle(&self) -> Option<r2d2::PooledConnection<Slots>> {
+        self.others.get()?.try_get()
+    }
+
+    fn all_idle(&self) -> Vec<r2d2::PooledConnection<Slots>> {
+        std::iter::from_fn(|| self.idle()).collect()
+    }
+
+    /// Whether there is a connection that nobody is using, dead or alive.
+    pub(super) fn has_connection(&self) -> bool {
+        self.first().as_ref().is_some_and(|slot| slot.connection.is_some())
+            || self.all_idle().iter().any(|slot| slot.connection.is_some())
+    }
+
+    /// Whether one of those that nobody uses now was closed by the other side.
+    pub(super) fn is_cut_off(&self) -> bool {
+        let is_dead = |slot: &mut Slot| {
+            slot.connection.as_deref_mut().is_some_and(|connection| !connection.is_usable())
+        };
+        self.first().as_mut().is_some_and(is_dead)
+            || self.idle().is_some_and(|mut slot| is_dead(&mut slot))
+    }
+
+    /// Closes the connections that nobody uses now, and that are `unwanted`.
+    pub(super) fn close_idle(&self, mut unwanted: impl FnMut(&Slot) -> bool) {
+        let mut close = |slot: &mut Slot| {
+            if unwanted(slot) {
+                slot.close();
+            }
+        };
+        if let Some(slot) = self.first().as_mut() {
+            close(slot);
+        }
+        self.all_idle().iter_mut().for_each(|slot| close(slot));
+    }
+
+    /// Closes the connections that nobody uses now, and that are too old. Those
+    /// in use are looked at a moment later.
+    pub fn close_old(&self) {
+        let now = Instant::now();
+        let counters = &self.counters;
+        self.close_idle(|slot| {
+            let is_old = slot.expires.is_some_and(|expires| expires <= now);
+            if let Some(expires) = slot.expires.filter(|_| !is_old) {
+                counters.expires_at(expires);
+            }
+            is_old
+        });
+        let others = self.others.get().map(r2d2::Pool::state);
+        let in_use = others.is_some_and(|others| others.connections > others.idle_connections);
+        if in_use || self.first().is_none() {
+            counters.expires_at(now + LATER);
+        }
+    }
+
+    fn first(&self) -> MutexGuard<'_, Option<Slot>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why there was no slot within `patience`.
+fn full(others: &r2d2::Pool<Slots>, patience: Duration) -> String {
+    if others.state().connections >= others.max_size() {
+        let all = others.max_size() + 1;
+        format!("all {all} connections of this process are in use (redis_session.max_connections)")
+    } else {
+        let seconds = patience.as_secs_f64();
+        format!("the thread that makes room for connections has not done so within {seconds} s")
+    }
+}
+
+/// A slot in use. A connection whose last exchange did not end well is closed
+/// when it is given back.
+pub struct Checkout(Lent);
+
+enum Lent {
+    First {
+        slot: Slot,
+        pool: Arc<Pool>,
+    },
+    Other(r2d2::PooledConnection<Slots>),
+    /// Not kept afterwards.
+    Alone(Slot),
+}
+
+impl Deref for Checkout {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        match &self.0 {
+            Lent::First { slot, .. } | Lent::Alone(slot) => slot,
+            Lent::Other(slot) => slot,
+        }
+    }
+}
+
+impl DerefMut for Checkout {
+    fn deref_mut(&mut self) -> &mut Slot {
+        match &mut self.0 {
+            Lent::First { slot, .. } | Lent::Alone(slot) => slot,
+            Lent::Other(slot) => slot,
+        }
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        if self.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
+            self.close();
+        }
+        if let Lent::First { slot, pool } = &mut self.0 {
+            let empty = Slot::new(slot.counters.clone());
+            *pool.first() = Some(std::mem::replace(slot, empty));
+        }
+    }
+}
+
+/// Room for one connection.
+pub struct Slot {
+    pub(super) connection: Option<Box<Connection>>,
+    /// The one it was made in, see [`Pool::era`].
+    pub(super) era: u64,
+    /// When it is too old for another request.
+    pub(super) expires: Option<Instant>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Slot {
+    fn new(counters: Arc<Counters>) -> Self {
+        Self { connection: None, era: 0, expires: None, counters }
+    }
+
+    /// The connection is new: how old may it get? Each gets up to a tenth less,
+    /// so that a fleet does not connect anew all at once.
+    pub(super) fn starts_to_age(&mut self, most: Duration) {
+        if most.is_zero() {
+            return;
+        }
+        let mut byte = [0];
+        // Without random numbers they are merely alike.
+        let _ = getrandom::fill(&mut byte);
+        let share = f64::from(byte.first().copied().unwrap_or(0)) / 255.0;
+        let expires = Instant::now() + most.mul_f64(1.0 - share / 10.0);
+        self.expires = Some(expires);
+        self.counters.expires_at(expires);
+    }
+
+    /// Closes the connection. Returns whether there was one.
+    pub(super) fn close(&mut self) -> bool {
+        self.expires = None;
+        let closed = self.connection.take().is_some();
+        self.counters.open.fetch_sub(closed.into(), Ordering::Relaxed);
+        closed
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Makes slots; they do their connecting themselves.
+pub struct Slots(Arc<Counters>);
+
+impl r2d2::ManageConnection for Slots {
+    type Connection = Slot;
+    type Error = io::Error;
+
+    fn connect(&self) -> io::Result<Slot> {
+        Ok(Slot::new(self.0.clone()))
+    }
+
+    fn is_valid(&self, _: &mut Slot) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_broken(&self, _: &mut Slot) -> bool {
+        false
+    }
+}

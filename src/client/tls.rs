@@ -1,0 +1,226 @@
+//! TLS as the save path's `stream[...]` options ask for it: verified by
+//! default, against the system's certificate authorities or the given ones.
+//!
+//! - `files`: reading files, again when they change
+//! - `verify`: which certificate of a server is accepted; `refusal`: why not
+//! - `certificate`, `der`: what a certificate says
+//! - `trouble`: the words for what fails; `probe`: what is spoken on a port
+
+mod certificate;
+mod der;
+mod files;
+mod probe;
+mod refusal;
+mod trouble;
+mod verify;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::client::socket::Socket;
+use crate::config::save_path::{Address, Host, Tls, TlsVersion};
+use certificate::Certificate;
+use verify::{Trust, Verifier};
+
+pub use files::{Context, Files};
+pub use trouble::reworded;
+
+/// Prepares what all connections to a host share.
+///
+/// # Errors
+/// Words for the operator: which file cannot be read, or is not what it
+/// should be.
+fn client_config(tls: &Tls, files: &mut Files) -> Result<ClientConfig, String> {
+    let provider = Arc::new(ring::default_provider());
+    let versions = match tls.version {
+        None => &[&TLS12, &TLS13][..],
+        Some(TlsVersion::Tls12) => &[&TLS12],
+        Some(TlsVersion::Tls13) => &[&TLS13],
+    };
+    let verifier = Verifier {
+        algorithms: provider.signature_verification_algorithms,
+        trust: tls.verify_peer.then(|| trust(tls, files)).transpose()?,
+        verify_name: tls.verify_peer_name,
+    };
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions)
+        .map_err(|e| e.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match &tls.local_cert {
+        None => builder.with_no_client_auth(),
+        Some(certificate) => {
+            let own = own_certificate(tls, certificate, files, &provider)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)))
+        }
+    };
+    config.enable_sni = tls.sni;
+    Ok(config)
+}
+
+/// The certificate that we show, and its key.
+fn own_certificate(
+    tls: &Tls,
+    certificate: &Path,
+    files: &mut Files,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, String> {
+    let chain = certificates(certificate, &files.read(certificate)?)?;
+    let path = tls.local_pk.as_deref().unwrap_or(certificate);
+    let unusable =
+        |reason: &str| format!("cannot read the private key {}: {reason}", path.display());
+    let text = files.read(path)?;
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|e| {
+        let encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
+        match encrypted || tls.passphrase.is_some() {
+            true => unusable("keys with a passphrase are not supported, store it without one"),
+            false => unusable(&format!("it holds no key that is complete ({e})")),
+        }
+    })?;
+    let key = provider.key_provider.load_private_key(key).map_err(|e| {
+        unusable(&format!("supported are RSA from 2048 bits, ECDSA P-256 and P-384, Ed25519 ({e})"))
+    })?;
+    let first = chain.first().and_then(|der| Certificate::read(der)).map(|read| read.key.to_vec());
+    if let (Some(ours), Some(theirs)) = (key.public_key(), first)
+        && ours != SubjectPublicKeyInfoDer::from(theirs)
+    {
+        return Err(format!(
+            "the key in {} is not that of the certificate in {} (stream[local_pk], \
+             stream[local_cert])",
+            path.display(),
+            certificate.display()
+        ));
+    }
+    Ok(CertifiedKey::new(chain, key))
+}
+
+/// Performs the handshake within the host's connect timeout.
+///
+/// # Errors
+/// Words for the operator, such as why the certificate was not accepted.
+pub fn handshake(
+    host: &Host,
+    config: &Arc<ClientConfig>,
+    mut socket: Socket,
+) -> Result<StreamOwned<ClientConnection, Socket>, String> {
+    let tls = host.tls.clone().unwrap_or_default();
+    let name = match (&host.address, &tls.peer_name) {
+        (_, Some(name)) => name.clone(),
+        (Address::Tcp { host, .. }, None) => host.clone(),
+        (Address::Unix(_), None) => "localhost".to_owned(),
+    };
+    let server_name = ServerName::try_from(name.clone())
+        .map_err(|_| format!("'{name}' is not a host name that TLS can verify"))?;
+    let mut connection = ClientConnection::new(config.clone(), server_name)
+        .map_err(|e| format!("TLS cannot start: {e}"))?;
+    socket.start(host.timeout);
+    let silence = probe::SILENCE.min(host.timeout / 4);
+    let is_plain = || probe::speaks_plainly(&host.address, silence);
+    let failed = |e: io::Error| {
+        let reason = match trouble::was_closed(&e) && is_plain() {
+            true => trouble::PLAIN_TEXT.to_owned(),
+            false => trouble::words(&e, &tls),
+        };
+        format!("TLS handshake failed: {reason}")
+    };
+    while connection.wants_write() {
+        connection.write_tls(&mut socket).map_err(failed)?;
+    }
+    if silence >= probe::LEAST_SILENCE
+        && !socket.is_readable_within(silence).map_err(failed)?
+        && is_plain()
+    {
+        return Err(format!("TLS handshake failed: {}", trouble::PLAIN_TEXT));
+    }
+    while connection.is_handshaking() {
+        connection.complete_io(&mut socket).map_err(failed)?;
+    }
+    Ok(StreamOwned::new(connection, socket))
+}
+
+/// What to say of a server that ended a connection in plain text before it
+/// had answered; nothing if it does not speak TLS either.
+pub fn wants_tls(host: &Host, limit: Duration) -> Option<&'static str> {
+    probe::speaks_tls(&host.address, limit).then_some(trouble::WANTS_TLS)
+}
+
+/// Takes records that arrived between exchanges, such as session tickets.
+/// Returns false where they hold data nobody asked for, or the end.
+pub fn accept_records(connection: &mut ClientConnection, bytes: &[u8]) -> bool {
+    has_data_after(connection, bytes).is_ok_and(|data| !data)
+}
+
+/// Takes `bytes` off the wire. Returns whether there is data to read now.
+///
+/// # Errors
+/// The other side has ended the connection, or broken the protocol.
+pub fn has_data_after(connection: &mut ClientConnection, mut bytes: &[u8]) -> io::Result<bool> {
+    let mut data = false;
+    while !bytes.is_empty() {
+        connection.read_tls(&mut bytes)?;
+        let state = connection.process_new_packets().map_err(io::Error::other)?;
+        if state.peer_has_closed() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        data = state.plaintext_bytes_to_read() > 0;
+    }
+    Ok(data)
+}
+
+/// The certificates in a file's text.
+fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_slice_iter(text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| format!("cannot read {}: it is no complete PEM file ({e})", path.display()))?;
+    match certificates.is_empty() {
+        true => Err(format!("{} holds no certificate in PEM form", path.display())),
+        false => Ok(certificates),
+    }
+}
+
+/// Whom a server's certificate may come from.
+fn trust(tls: &Tls, files: &mut Files) -> Result<Trust, String> {
+    let mut roots = RootCertStore::empty();
+    let mut pinned = Vec::new();
+    let mut sources = Vec::new();
+    if let Some(file) = &tls.cafile {
+        pinned = certificates(file, &files.read(file)?)?;
+        roots.add_parsable_certificates(pinned.iter().cloned());
+        sources.push(file.display().to_string());
+    }
+    if let Some(directory) = &tls.capath {
+        for file in files.list(directory)? {
+            // There may be other things as well.
+            let found = files.read(&file).and_then(|text| certificates(&file, &text));
+            roots.add_parsable_certificates(found.unwrap_or_default());
+        }
+        sources.push(directory.display().to_string());
+    }
+    if sources.is_empty() {
+        let known = openssl_probe::probe();
+        known.cert_file.iter().chain(&known.cert_dir).for_each(|path| files.watch(path));
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    if roots.is_empty() && pinned.is_empty() && !tls.allow_self_signed {
+        return Err(match &tls.capath {
+            Some(directory) => format!("{} holds no certificate in PEM form", directory.display()),
+            None => "no certificate authority is known: install ca-certificates or set \
+                     stream[cafile]"
+                .to_owned(),
+        });
+    }
+    let authorities = match sources.is_empty() {
+        true => "the authorities of this system".to_owned(),
+        false => format!("the authorities of {}", sources.join(" and ")),
+    };
+    Ok(Trust { roots, pinned, allow_self_signed: tls.allow_self_signed, authorities })
+}

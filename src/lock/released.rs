@@ -1,0 +1,172 @@
+//! Locks that this process has let go of lately.
+//!
+//! A primary that fails takes along what its replica was not told: that a lock
+//! was let go of, say. The new primary has that lock still, and nobody who
+//! would let go of it, so that others wait until it ends by itself. Whoever let
+//! go of it says so again, there: only its own token is removed.
+//!
+//! A process that is busy hears of a new primary with its next request. One
+//! that is idle looks now and then, for as long as such a lock could last,
+//! whether its connection has been cut; only then is anybody asked anything.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use scheduled_thread_pool::ScheduledThreadPool;
+
+use crate::error::Error;
+use crate::lock::scripts::{Kept, Scripts};
+use crate::lock::token::Token;
+use crate::registry::Process;
+use crate::runtime::deadline;
+use crate::runtime::fork;
+use crate::runtime::threads::without_signals;
+use crate::topology::{Access, Place, Target, random_share};
+
+/// Most locks that are remembered. Older ones have long been replicated.
+const MOST: usize = 512;
+/// How often an idle process looks, and asks once it has seen something.
+const LOOK: Duration = Duration::from_millis(250);
+/// Longest time for asking once.
+const ASK: Duration = Duration::from_secs(1);
+
+/// A lock that was let go of.
+#[derive(Clone)]
+pub struct Release {
+    /// Where its session is.
+    pub place: Place,
+    /// Its value.
+    pub token: Token,
+    /// The server that was told last.
+    pub server: String,
+    /// When the lock has ended by itself, wherever it still is.
+    pub ends: Instant,
+}
+
+/// The latest of them, in order.
+#[derive(Default)]
+pub struct Released {
+    all: Mutex<VecDeque<Release>>,
+    /// Whether somebody will look.
+    watched: AtomicBool,
+}
+
+impl Released {
+    /// Remembers a lock that `server` was told of; it was granted for `lease`.
+    pub fn remember(&self, place: Place, token: Token, server: String, lease: Duration) {
+        let now = Instant::now();
+        let mut all = self.all();
+        while all.len() >= MOST || all.front().is_some_and(|oldest| oldest.ends <= now) {
+            all.pop_front();
+        }
+        all.push_back(Release { place, token, server, ends: now + lease });
+    }
+
+    /// Takes those out that the server which `serves` their session now was
+    /// not told of, the latest first.
+    pub fn untold(&self, serves: impl Fn(&Place) -> String) -> Vec<Release> {
+        let now = Instant::now();
+        let all = std::mem::take(&mut *self.all());
+        let living = all.into_iter().filter(|release| release.ends > now);
+        let (untold, told): (Vec<_>, Vec<_>) =
+            living.partition(|release| serves(&release.place) != release.server);
+        let mut all = self.all();
+        let since = std::mem::replace(&mut *all, told.into());
+        all.extend(since);
+        untold.into_iter().rev().collect()
+    }
+
+    /// The latest of each server.
+    fn of_each_server(&self) -> Vec<Release> {
+        let now = Instant::now();
+        let all = self.all();
+        let mut latest: Vec<Release> = Vec::new();
+        for release in all.iter().rev().filter(|release| release.ends > now) {
+            if latest.iter().all(|other| other.server != release.server) {
+                latest.push(release.clone());
+            }
+        }
+        latest
+    }
+
+    /// Puts one back.
+    pub fn put_back(&self, release: Release) {
+        self.all().push_front(release);
+    }
+
+    fn all(&self) -> MutexGuard<'_, VecDeque<Release>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks, for as long as a lock that was let go of could last, whether the
+/// server that was told is still there.
+pub fn watch_over(target: &Arc<Target>) {
+    let watched = &target.released().watched;
+    if !watched.swap(true, Ordering::Relaxed) {
+        match Process::current().helper() {
+            Some(helper) => look_later(target, &helper),
+            None => watched.store(false, Ordering::Relaxed),
+        }
+    }
+}
+
+fn look_later(target: &Arc<Target>, helper: &ScheduledThreadPool) {
+    let target = Arc::downgrade(target);
+    helper.execute_after(LOOK, move || {
+        if let Some(target) = target.upgrade() {
+            look(&target);
+        }
+    });
+}
+
+/// Runs in the helper thread, which must not wait.
+fn look(target: &Arc<Target>) {
+    let released = target.released();
+    // Before looking: whoever adds one after that sees to it.
+    released.watched.store(false, Ordering::Relaxed);
+    let latest = released.of_each_server();
+    if latest.is_empty() || released.watched.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let lost = latest.into_iter().find(|it| target.is_cut_off(&it.place, &it.server));
+    let again = target.clone();
+    let started = lost.is_some_and(|release| {
+        let insist = move || {
+            insist(&again, &release);
+            if let Some(helper) = Process::helper_of_current() {
+                look_later(&again, &helper);
+            }
+        };
+        let name = "redis-session-r".to_owned(); // a name has 15 letters
+        without_signals(|| thread::Builder::new().name(name).spawn(insist)).is_ok()
+    });
+    if !started && let Some(helper) = Process::helper_of_current() {
+        look_later(target, &helper);
+    }
+}
+
+/// Lets go of that lock again, and with it of all others, as soon as there is
+/// a server that takes it.
+fn insist(target: &Target, release: &Release) {
+    while Instant::now() < release.ends {
+        let told: Result<Kept, Error> = fork::kept_waiting(|| {
+            deadline::within(ASK, || {
+                let told = target.run(&release.place, Access::Primary, Duration::ZERO, |link| {
+                    Scripts(link).release(&release.place.keys, &release.token)
+                });
+                if told.is_ok() {
+                    target.repeat_releases();
+                }
+                told
+            })
+        });
+        if told.is_ok() {
+            return;
+        }
+        thread::sleep(LOOK.mul_f64(1.0 - random_share() / 2.0));
+    }
+}

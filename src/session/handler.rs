@@ -1,0 +1,257 @@
+//! One open session: a method for each callback of PHP's save handler.
+//!
+//! Decides what is asked of the servers and remembers what they said, so that
+//! no question is asked twice. Sees no pointer and calls no PHP. What it
+//! knows is in `known`, how it stores in `write`, how it reaches the servers
+//! in `access`.
+
+mod access;
+mod known;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::settings::{Refresh, Settings, Ttl};
+use crate::error::Error;
+use crate::key::Sid;
+use crate::lock::acquire::{Outcome, Progress, Queue};
+use crate::lock::scripts::Wanted;
+use crate::registry::Process;
+use crate::session::stored_form::{self, Form};
+use crate::topology::Target;
+use known::{Lock, Sessions, Snapshot, Stage};
+
+/// What a save handler's name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// Whatever the save path says: `redis` and `redis_session`.
+    Anything,
+    /// Clusters: `rediscluster`.
+    Clusters,
+}
+
+/// The state behind one `session_start()`.
+pub struct Handler {
+    save_path: String,
+    settings: Arc<Settings>,
+    target: Arc<Target>,
+    pid: u32,
+    /// On the way to a lock.
+    queue: Option<(Sid, Queue)>,
+    /// What is known of the sessions, and their locks.
+    sessions: Sessions,
+    /// Whether PHP is ending the request, so that it writes unasked.
+    pub is_ending: bool,
+    /// What the read callback hands to PHP.
+    pub data: Vec<u8>,
+    /// What the user should know of what went on.
+    pub warnings: Vec<String>,
+}
+
+impl Handler {
+    /// Makes sense of `save_path`; connects to nothing.
+    ///
+    /// # Errors
+    /// [`Error::SavePath`], [`Error::NoSeeds`].
+    pub fn open(serves: Serves, save_path: &str, settings: Settings) -> Result<Self, Error> {
+        let (target, warnings) = Process::current().target(save_path)?;
+        if serves == Serves::Clusters && !target.is_cluster() {
+            return Err(Error::NoSeeds);
+        }
+        Ok(Self {
+            save_path: save_path.to_owned(),
+            settings: Arc::new(settings),
+            target,
+            pid: std::process::id(),
+            queue: None,
+            sessions: Sessions::default(),
+            is_ending: false,
+            data: Vec::new(),
+            warnings,
+        })
+    }
+
+    /// Opens again without a close in between, as `session_reset()` does. The
+    /// locks stay with us.
+    ///
+    /// # Errors
+    /// As for [`Handler::open`]; the handler stays as it was.
+    pub fn reopen(
+        &mut self,
+        serves: Serves,
+        save_path: &str,
+        settings: Settings,
+    ) -> Result<(), Error> {
+        let fresh = Self::open(serves, save_path, settings)?;
+        // What ran in the middle of a wait has ended it.
+        self.leave_queue();
+        if fresh.save_path != self.save_path {
+            // The lock of a session elsewhere is of no use here.
+            self.close()?;
+        }
+        // Called by a handler of PHP's in the middle of a wait.
+        self.leave_queue();
+        let sessions = std::mem::take(&mut self.sessions).only_locked();
+        *self = Self { sessions, ..fresh };
+        Ok(())
+    }
+
+    /// Whether `sid` names a session. What is read on the way is kept for the
+    /// read that follows, so strict mode costs no round trip.
+    ///
+    /// A server that does not answer is no reason to give a visitor a new id:
+    /// the id passes, and the read fails.
+    ///
+    /// # Errors
+    /// None of its own; see [`Handler::read`].
+    pub fn validate(&mut self, sid: &[u8]) -> Result<Progress<bool>, Error> {
+        let Ok(sid) = Sid::new(sid) else { return Ok(Progress::Done(false)) };
+        match self.sessions.get(&sid).map(|entry| &entry.stage) {
+            Some(Stage::Ahead(data)) => return Ok(Progress::Done(data.is_some())),
+            Some(Stage::Failed(_)) => return Ok(Progress::Done(true)),
+            _ => {}
+        }
+        let found = if self.sessions.any_read() {
+            // An id made in the middle of another session is only looked at.
+            self.fetch(&sid, Refresh::Never).map(|data| Progress::Done(data.is_some()))
+        } else {
+            self.read_ahead(&sid)
+        };
+        found.or_else(|error| {
+            self.sessions.set_stage(&sid, Stage::Failed(error));
+            Ok(Progress::Done(true))
+        })
+    }
+
+    /// Reads a session if it is there, for the read that follows.
+    fn read_ahead(&mut self, sid: &Sid) -> Result<Progress<bool>, Error> {
+        Ok(match self.obtain(sid, Wanted::Known, self.refresh(self.settings.ttl))? {
+            Progress::Waiting => Progress::Waiting,
+            Progress::Done(Outcome::Unwanted) => Progress::Done(false),
+            Progress::Done(Outcome::Ours(data)) => {
+                // It may have been removed in this very moment.
+                let known = data.is_some();
+                self.sessions.set_stage(sid, Stage::Ahead(data));
+                Progress::Done(known)
+            }
+        })
+    }
+
+    /// Ends a wait of [`Handler::validate`]: the id passes, the read fails.
+    ///
+    /// # Errors
+    /// None.
+    pub fn interrupt_validation(&mut self) -> Result<bool, Error> {
+        if let Some(sid) = self.leave_queue() {
+            self.sessions.set_stage(&sid, Stage::Failed(Error::Interrupted));
+        }
+        Ok(true)
+    }
+
+    /// Whether the new id `sid` names no session yet. As in
+    /// [`Handler::validate`], the answer is kept and a failure waits.
+    ///
+    /// # Errors
+    /// [`Error::Sid`] if the generator makes ids that cannot be keys.
+    pub fn is_unused(&mut self, sid: &[u8]) -> Result<bool, Error> {
+        let sid = Sid::new(sid)?;
+        if self.sessions.any_read() || self.sessions.any_failed() {
+            return Ok(true); // PHP checks it, or nothing will come of it
+        }
+        let stage = match self.obtain(&sid, Wanted::Unused, Refresh::Never) {
+            Ok(Progress::Done(Outcome::Ours(data))) => Stage::Ahead(data),
+            Ok(Progress::Done(Outcome::Unwanted) | Progress::Waiting) => return Ok(false),
+            Err(Error::Busy { .. }) => return Ok(false),
+            Err(error) => Stage::Failed(error),
+        };
+        self.sessions.set_stage(&sid, stage);
+        Ok(true)
+    }
+
+    /// Lets the read of `sid` that follows fail with `error`.
+    ///
+    /// # Errors
+    /// [`Error::Sid`].
+    pub fn fail_read(&mut self, sid: &[u8], error: Error) -> Result<(), Error> {
+        self.sessions.set_stage(&Sid::new(sid)?, Stage::Failed(error));
+        Ok(())
+    }
+
+    /// Reads the session into `self.data`; empty where there is none.
+    ///
+    /// # Errors
+    /// Any but those of writing.
+    pub fn read(&mut self, sid: &[u8], ttl: Ttl) -> Result<Progress<()>, Error> {
+        let sid = Sid::new(sid)?;
+        let data = match self.sessions.begin_read(&sid) {
+            Stage::Failed(error) => return Err(error),
+            Stage::Ahead(data) => data,
+            _ => match self.obtain(&sid, Wanted::Any, self.refresh(ttl))? {
+                Progress::Done(Outcome::Ours(data)) => data,
+                Progress::Done(Outcome::Unwanted) => None,
+                Progress::Waiting => return Ok(Progress::Waiting),
+            },
+        };
+        if let Some(data) = &data {
+            self.refuse_compressed(&sid, data)?;
+        }
+        self.sessions.set_stage(&sid, Stage::Parked { existed: data.is_some() });
+        self.data = data.unwrap_or_default();
+        Ok(Progress::Done(()))
+    }
+
+    /// PHP would make nonsense of what is compressed, and store that.
+    fn refuse_compressed(&self, sid: &Sid, data: &[u8]) -> Result<(), Error> {
+        let host = || self.target.place(sid).map(|place| self.target.name(&place));
+        match stored_form::form(data) {
+            Form::Plain => Ok(()),
+            Form::Compressed(codec) => Err(Error::Compressed { host: host()?, codec }),
+            Form::Damaged(codec) => Err(Error::Damaged { host: host()?, codec }),
+        }
+    }
+
+    /// PHP has its copy of `self.data`.
+    pub fn handed_over(&mut self) {
+        let data = std::mem::take(&mut self.data);
+        let Some(entry) = self.sessions.parked() else { return };
+        let Some(existed) = entry.existed() else { return };
+        let snapshot = match entry.lock {
+            Lock::Held(_) if self.target.is_changing() => Snapshot::Data(data),
+            _ if self.settings.writes_unchanged && existed => Snapshot::digest_of(&data),
+            _ => Snapshot::None,
+        };
+        entry.stage = Stage::Known { existed, snapshot };
+    }
+
+    /// Ends a wait of [`Handler::read`].
+    ///
+    /// # Errors
+    /// Always [`Error::Interrupted`].
+    pub fn interrupt_read(&mut self) -> Result<(), Error> {
+        self.leave_queue();
+        Err(Error::Interrupted)
+    }
+
+    /// Ends the request's use of the session: lets go of what is left.
+    ///
+    /// # Errors
+    /// [`Error::Release`]: the lock stays until its lease ends.
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.leave_parent();
+        self.leave_queue();
+        let released = self.release_all();
+        self.target.end_request();
+        released
+    }
+
+    /// Ends it where PHP has not closed it, after the request: as
+    /// [`Handler::close`], but asks a server once and waits for no failover.
+    ///
+    /// # Errors
+    /// As for [`Handler::close`].
+    pub fn abandon(&mut self) -> Result<(), Error> {
+        Arc::make_mut(&mut self.settings).failover = Duration::ZERO;
+        self.close()
+    }
+}

@@ -1,0 +1,475 @@
+//! Which server a session is on, and what to do when it is another one.
+//!
+//! A standalone server stays where its name leads: its errors are final. But
+//! the name may lead to another server by now; one that answers that it is not
+//! to be used is looked up again, and asked once more. Behind sentinels, and in
+//! a cluster, servers change places; an exchange that fails of that is repeated
+//! where the session is now, until the failover budget is spent. All exchanges
+//! may be repeated: they store the same bytes, or act only while our token
+//! holds.
+
+pub mod cluster;
+pub mod sentinel;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::RedisResult;
+
+use crate::client::endpoint::{Checkout, Endpoint, Trouble};
+use crate::client::link::Link;
+use crate::client::login::Role;
+use crate::config::save_path::{self, SavePath};
+use crate::error::{Error, answered_code, ends_connection};
+use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
+use crate::lock::released::{self, Released};
+use crate::lock::renewal::Held;
+use crate::lock::scripts::Scripts;
+use crate::registry::Process;
+use crate::runtime::deadline::left;
+use crate::topology::cluster::Cluster;
+use crate::topology::sentinel::{Sentinel, replaced};
+
+/// First and longest pause between two attempts; a failover is noticed no
+/// later than the longest one after it happened.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The servers of one save path.
+pub struct Target {
+    path: SavePath,
+    servers: Servers,
+    hides_ttls: AtomicBool,
+    released: Released,
+    /// The changes of primaries after which releases were repeated.
+    repeated: AtomicU64,
+}
+
+enum Servers {
+    Standalone(Vec<Arc<Endpoint>>),
+    Sentinel(Sentinel),
+    Cluster(Cluster),
+}
+
+/// Where a session belongs.
+#[derive(Clone)]
+pub struct Place {
+    /// Its keys.
+    pub keys: Keys,
+    /// The host's number in the save path, or the slot of the cluster.
+    shard: usize,
+}
+
+/// What may be asked of more servers than the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Something that only the primary can do.
+    Primary,
+    /// A plain read, which the save path may allow replicas to answer.
+    Read,
+    /// A wait for something that is still to come.
+    Wait,
+}
+
+/// Where to try again.
+pub enum Again {
+    /// Where the session is said to be now; soon, or after a pause.
+    Elsewhere {
+        /// Whether nothing has to settle first.
+        at_once: bool,
+    },
+    /// Once on this server instead, and only then in general.
+    Once(Arc<Endpoint>),
+    /// Once where the name of this server leads now.
+    Renamed,
+    /// Nowhere: the answer stands.
+    Nowhere,
+}
+
+impl Target {
+    /// Connects to nothing.
+    pub fn new(path: SavePath, process: &Process) -> Self {
+        let servers = match path.topology() {
+            save_path::Topology::Standalone(standalone) => Servers::Standalone(
+                standalone
+                    .hosts()
+                    .iter()
+                    .map(|host| Arc::new(Endpoint::new(host.clone(), Role::Any, process)))
+                    .collect(),
+            ),
+            save_path::Topology::Sentinel(path) => {
+                Servers::Sentinel(Sentinel::new(path.clone(), process))
+            }
+            save_path::Topology::Cluster(path) => {
+                Servers::Cluster(Cluster::new(path.clone(), process))
+            }
+        };
+        Self {
+            path,
+            servers,
+            hides_ttls: AtomicBool::new(false),
+            released: Released::default(),
+            repeated: AtomicU64::new(0),
+        }
+    }
+
+    /// Where `sid` belongs.
+    ///
+    /// # Errors
+    /// [`Error::Sid`]: in a cluster, where its keys cannot be in one slot.
+    pub fn place(&self, sid: &Sid) -> Result<Place, Error> {
+        match self.path.topology() {
+            save_path::Topology::Standalone(standalone) => {
+                let shard = standalone.host_index(sid.as_bytes());
+                let prefix = standalone.hosts().get(shard).and_then(|host| host.prefix.as_deref());
+                Ok(Place { keys: Keys::new(prefix.unwrap_or(STANDALONE_PREFIX), sid), shard })
+            }
+            save_path::Topology::Sentinel(sentinel) => {
+                let prefix = sentinel.server.prefix.as_deref().unwrap_or(STANDALONE_PREFIX);
+                Ok(Place { keys: Keys::new(prefix, sid), shard: 0 })
+            }
+            save_path::Topology::Cluster(cluster) => {
+                let prefix = cluster.node.prefix.as_deref().unwrap_or(CLUSTER_PREFIX);
+                let keys = Keys::in_one_slot(prefix, sid)?;
+                let shard = crate::key::slot(&keys.session).into();
+                Ok(Place { keys, shard })
+            }
+        }
+    }
+
+    /// Whether this is a cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.servers, Servers::Cluster(_))
+    }
+
+    /// Whether a session may be served by another server later.
+    pub fn is_changing(&self) -> bool {
+        !matches!(self.servers, Servers::Standalone(_))
+    }
+
+    /// Whether the servers tell what is left of a session's TTL, for all that
+    /// is known.
+    pub fn tells_ttls(&self) -> bool {
+        !self.hides_ttls.load(Ordering::Relaxed)
+    }
+
+    /// A server does not: it is not asked again.
+    pub fn hides_ttls(&self) {
+        self.hides_ttls.store(true, Ordering::Relaxed);
+    }
+
+    /// A lock was let go of, at the server that `held` it or its successor.
+    pub fn has_released(self: &Arc<Self>, held: &Held) {
+        if self.is_changing() {
+            let Held { place, token, server, lease, .. } = held;
+            self.released.remember(place.clone(), token.clone(), server.clone(), *lease);
+            released::watch_over(self);
+        }
+    }
+
+    /// The locks that were let go of lately.
+    pub(crate) fn released(&self) -> &Released {
+        &self.released
+    }
+
+    /// Whether `server` does not serve `place` any more, as far as can be seen
+    /// without asking anybody.
+    pub(crate) fn is_cut_off(&self, place: &Place, server: &str) -> bool {
+        let known = match &self.servers {
+            Servers::Standalone(_) => return false,
+            Servers::Sentinel(sentinel) => sentinel.known_primary(),
+            Servers::Cluster(cluster) => cluster.known_node(place.shard),
+        };
+        known.is_some_and(|known| known.host().address.to_string() != server || known.is_cut_off())
+    }
+
+    /// Another server is the primary of some sessions: lets go, there, of locks
+    /// that were let go of when it was not.
+    pub(crate) fn repeat_releases(&self) {
+        for mut release in self.released.untold(|place| self.name(place)) {
+            let Ok(endpoint) = self.endpoint(&release.place, Access::Primary) else { continue };
+            let keys = &release.place.keys;
+            let told = endpoint.run(|link| Scripts(link).release(keys, &release.token));
+            if told.is_ok() {
+                release.server = endpoint.host().address.to_string();
+            }
+            tracing::info!(host = %endpoint.host().address, operation = "release again", outcome = ?told);
+            self.released.put_back(release);
+        }
+    }
+
+    /// How often another server has become a primary, as far as that is told.
+    fn changes(&self) -> u64 {
+        match &self.servers {
+            Servers::Sentinel(sentinel) => sentinel.changes(),
+            Servers::Standalone(_) | Servers::Cluster(_) => 0,
+        }
+    }
+
+    /// Runs one exchange where `place` is. `patience` is the failover budget.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Exchange`] or [`Error::Refused`].
+    pub fn run<T>(
+        &self,
+        place: &Place,
+        access: Access,
+        patience: Duration,
+        mut exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
+    ) -> Result<T, Error> {
+        self.persist(place, access, patience, |endpoint| endpoint.run(&mut exchange))
+    }
+
+    /// Sends a command that is answered when the server sees fit.
+    ///
+    /// # Errors
+    /// As for [`Target::run`].
+    pub fn send(
+        &self,
+        place: &Place,
+        patience: Duration,
+        command: &[&[u8]],
+    ) -> Result<Checkout, Error> {
+        self.persist(place, Access::Wait, patience, |endpoint| endpoint.send(command))
+    }
+
+    /// Closes the connections that are not to outlive a request.
+    pub fn end_request(&self) {
+        match &self.servers {
+            Servers::Standalone(endpoints) => endpoints.iter().for_each(|e| e.end_request()),
+            Servers::Sentinel(sentinel) => sentinel.end_request(),
+            Servers::Cluster(cluster) => cluster.end_request(),
+        }
+    }
+
+    /// The server that `place` is on, as far as is known, for the log.
+    pub fn name(&self, place: &Place) -> String {
+        let endpoint = match &self.servers {
+            Servers::Standalone(endpoints) => endpoints.get(place.shard).cloned(),
+            Servers::Sentinel(sentinel) => sentinel.known_primary(),
+            Servers::Cluster(cluster) => cluster.known_node(place.shard),
+        };
+        endpoint.map_or_else(|| "unknown".to_owned(), |e| e.host().address.to_string())
+    }
+
+    fn persist<T>(
+        &self,
+        place: &Place,
+        access: Access,
+        patience: Duration,
+        mut attempt: impl FnMut(&Endpoint) -> Result<T, Trouble>,
+    ) -> Result<T, Error> {
+        let mut budget = Budget::new(patience, self.retry_interval());
+        // A server that let us wait once is only tried in passing after that.
+        let mut silent = None;
+        let mut renamed = false;
+        let mut disturbed = false;
+        loop {
+            let looked = Instant::now();
+            let (failure, again) = match self.endpoint(place, access) {
+                Ok(endpoint) => match match &silent {
+                    Some(address) if *address == endpoint.host().address => {
+                        attempt(&endpoint.hasty(LONGEST_PAUSE))
+                    }
+                    _ => attempt(&endpoint),
+                } {
+                    Ok(value) if self.still_serves(&endpoint, looked) => {
+                        let changes = self.changes();
+                        if disturbed || changes != self.repeated.swap(changes, Ordering::Relaxed) {
+                            self.repeat_releases();
+                        }
+                        return Ok(value);
+                    }
+                    Ok(_) => {
+                        (replaced(&endpoint.host().address), Again::Elsewhere { at_once: false })
+                    }
+                    Err(trouble) => {
+                        let again = self.again(place, access, &endpoint, &trouble);
+                        if trouble.is_timeout() {
+                            silent = Some(endpoint.host().address.clone());
+                        }
+                        (self.failure(place, &endpoint, trouble), again)
+                    }
+                },
+                // Nobody knew where: that may change.
+                Err(error) => (error, self.after_discovery()),
+            };
+            disturbed = true;
+            match again {
+                Again::Nowhere => return Err(failure),
+                Again::Renamed if renamed => return Err(failure),
+                Again::Renamed => {
+                    renamed = true;
+                    tracing::info!(outcome = %failure, "looking its name up again");
+                }
+                Again::Once(instead) => {
+                    if let Ok(value) = attempt(&instead) {
+                        return Ok(value);
+                    }
+                    if !budget.pause() {
+                        return Err(failure);
+                    }
+                }
+                Again::Elsewhere { at_once } => {
+                    let in_time = (at_once && budget.hurry()) || budget.pause();
+                    if !in_time {
+                        return Err(failure);
+                    }
+                    tracing::info!(outcome = %failure, "trying again");
+                }
+            }
+        }
+    }
+
+    /// The save path's wish for the shortest pause between two attempts.
+    fn retry_interval(&self) -> Duration {
+        match self.path.topology() {
+            save_path::Topology::Standalone(_) => Duration::ZERO,
+            save_path::Topology::Sentinel(sentinel) => sentinel.server.retry_interval,
+            save_path::Topology::Cluster(cluster) => cluster.node.retry_interval,
+        }
+    }
+
+    fn endpoint(&self, place: &Place, access: Access) -> Result<Arc<Endpoint>, Error> {
+        match &self.servers {
+            Servers::Standalone(endpoints) => {
+                endpoints.get(place.shard).cloned().ok_or_else(|| Error::Panic("no host".into()))
+            }
+            Servers::Sentinel(sentinel) => sentinel.primary(),
+            Servers::Cluster(cluster) => cluster.node(place.shard, access),
+        }
+    }
+
+    /// Whether what `endpoint`, which was `looked` at before, has just answered
+    /// counts.
+    fn still_serves(&self, endpoint: &Arc<Endpoint>, looked: Instant) -> bool {
+        match &self.servers {
+            Servers::Standalone(_) | Servers::Cluster(_) => true,
+            Servers::Sentinel(sentinel) => sentinel.still_serves(endpoint, looked),
+        }
+    }
+
+    fn failure(&self, place: &Place, endpoint: &Endpoint, trouble: Trouble) -> Error {
+        match (&self.servers, endpoint.failure(trouble)) {
+            (Servers::Sentinel(sentinel), Error::Connect { host, reason }) => {
+                Error::Connect { host, reason: format!("{reason}{}", sentinel.blame()) }
+            }
+            (Servers::Cluster(cluster), Error::Connect { host, reason }) => {
+                Error::Connect { host, reason: format!("{reason}{}", cluster.blame(place.shard)) }
+            }
+            (_, failure) => failure,
+        }
+    }
+
+    fn after_discovery(&self) -> Again {
+        match &self.servers {
+            Servers::Standalone(_) => Again::Nowhere,
+            Servers::Sentinel(_) | Servers::Cluster(_) => Again::Elsewhere { at_once: false },
+        }
+    }
+
+    fn again(
+        &self,
+        place: &Place,
+        access: Access,
+        failed: &Arc<Endpoint>,
+        trouble: &Trouble,
+    ) -> Again {
+        if is_wrong_server(trouble) {
+            failed.start_anew();
+        }
+        match &self.servers {
+            Servers::Standalone(_) if is_wrong_server(trouble) => Again::Renamed,
+            Servers::Standalone(_) if is_unsettled(trouble) => Again::Elsewhere { at_once: false },
+            Servers::Standalone(_) => Again::Nowhere,
+            Servers::Sentinel(sentinel) => {
+                if !has_moved(trouble) {
+                    return Again::Nowhere;
+                }
+                sentinel.forget(failed);
+                Again::Elsewhere { at_once: false }
+            }
+            Servers::Cluster(cluster) => {
+                cluster.again(place.shard, &place.keys, access, failed, trouble)
+            }
+        }
+    }
+}
+
+/// Whether `trouble` may mean that the session is served elsewhere now, or
+/// will be soon.
+pub fn has_moved(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Connect(_) => true,
+        Trouble::Exchange(error) => {
+            ends_connection(error)
+                || is_wrong_server(trouble)
+                || is_unsettled(trouble)
+                || matches!(answered_code(error), Some("UNBLOCKED" | "MOVED" | "ASK"))
+        }
+    }
+}
+
+/// Whether a server has answered that it is none to be used: it was demoted,
+/// say, and goes on serving those who are connected. The name that led to it
+/// may lead to its successor by now.
+fn is_wrong_server(trouble: &Trouble) -> bool {
+    let Trouble::Exchange(error) = trouble else { return false };
+    matches!(answered_code(error), Some("READONLY" | "LOADING" | "MASTERDOWN" | "NOREPLICAS"))
+}
+
+/// Whether the right server, or a proxy before a cluster, has answered that
+/// things change right now.
+fn is_unsettled(trouble: &Trouble) -> bool {
+    let Trouble::Exchange(error) = trouble else { return false };
+    matches!(answered_code(error), Some("CLUSTERDOWN" | "TRYAGAIN"))
+}
+
+/// How long a failover may still take. It starts with the first failure.
+struct Budget {
+    patience: Duration,
+    ends: Option<Instant>,
+    least: Duration,
+    pause: Duration,
+    hurries: u32,
+}
+
+impl Budget {
+    /// Most attempts without a pause: a redirection, and one that changed
+    /// meanwhile. Servers that redirect in a circle must not be hammered.
+    const MAX_HURRIES: u32 = 3;
+
+    fn new(patience: Duration, least: Duration) -> Self {
+        Self { patience, ends: None, least, pause: FIRST_PAUSE, hurries: 0 }
+    }
+
+    /// Whether to try again at once.
+    fn hurry(&mut self) -> bool {
+        self.hurries += 1;
+        self.hurries <= Self::MAX_HURRIES
+    }
+
+    /// Waits before the next attempt. Returns false when it is too late.
+    fn pause(&mut self) -> bool {
+        let now = Instant::now();
+        let ends = *self.ends.get_or_insert(now + left(self.patience));
+        if now >= ends {
+            return false;
+        }
+        // Workers that failed together must not come back together.
+        let jitter = self.pause.mul_f64(random_share() / 2.0);
+        let pause = (self.pause - jitter).max(self.least).min(ends - now);
+        std::thread::sleep(pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+/// From 0 to 1.
+pub fn random_share() -> f64 {
+    let mut byte = [0];
+    // Without random numbers the pauses are merely alike.
+    let _ = getrandom::fill(&mut byte);
+    f64::from(byte.first().copied().unwrap_or(0)) / 255.0
+}

@@ -1,0 +1,223 @@
+//! Finds the primary of a service through its sentinels.
+//!
+//! The answer is kept until an exchange with that server fails, or the
+//! sentinels say that another one takes its place. Then they are asked until
+//! one has a later configuration.
+
+mod messages;
+mod report;
+pub mod subscription;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::client::endpoint::Endpoint;
+use crate::client::login::Role;
+use crate::config::save_path::{self, Address, Host};
+use crate::error::Error;
+use crate::registry::Process;
+use crate::topology::sentinel::subscription::Watch;
+
+pub use report::{Said, questions, said};
+pub(crate) use report::{ask, knows_replica, settle, tcp};
+
+/// How long a sentinel is believed that it is making another server the
+/// primary. The other sentinels undo what has not succeeded by then.
+const PROMOTION: Duration = Duration::from_secs(10);
+
+/// In less than this no sentinel tells that it promotes a replica and does so:
+/// it acts in its next turn, of which there are 10 to 20 a second.
+const PROMPT: Duration = Duration::from_millis(25);
+
+/// The sentinels of one service, and the primary they named.
+pub struct Sentinel {
+    path: save_path::Sentinel,
+    sentinels: Vec<Arc<Endpoint>>,
+    watch: Arc<Watch>,
+    state: Mutex<State>,
+    changes: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last one that was named; its connections are used again if it is
+    /// named again.
+    primary: Option<Arc<Endpoint>>,
+    /// The epoch of the configuration that it was named in: an earlier one is
+    /// out of date.
+    epoch: u64,
+    /// Whether it has failed since.
+    failed: bool,
+    /// The sentinel to begin with, where there is reason to ask.
+    ask: Option<usize>,
+    /// Since when another one is being made the primary.
+    leaving: Option<Instant>,
+    /// Which sentinel named it. The next time another one is asked first, so
+    /// that one with a wrong answer does no lasting harm.
+    asked: usize,
+}
+
+impl Sentinel {
+    /// Connects to nothing.
+    pub fn new(path: save_path::Sentinel, process: &Process) -> Self {
+        let endpoint = |host: &Host| Arc::new(Endpoint::new(host.clone(), Role::Any, process));
+        let sentinels: Vec<_> = path.sentinels.iter().map(endpoint).collect();
+        let watch = Arc::new(Watch::new(&path.service, &sentinels));
+        Self { path, sentinels, watch, state: Mutex::default(), changes: AtomicU64::new(0) }
+    }
+
+    /// The primary: the one that is known, or the one the sentinels name.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] tells what each sentinel said, or that another
+    /// server is being made the primary.
+    pub fn primary(&self) -> Result<Arc<Endpoint>, Error> {
+        let first = match self.heard() {
+            Ok(primary) => return Ok(primary),
+            Err(first) => first,
+        };
+        let before = self.known_primary();
+        let (asked, said) = self.ask(first)?;
+        let process = Process::current();
+        if self.path.server.persistent {
+            self.watch.set_up(&process);
+        }
+        let mut state = self.state();
+        let is_overtaken = match (&before, &state.primary) {
+            (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_some(),
+        };
+        if let Some(now) = state.primary.clone().filter(|_| is_overtaken) {
+            return Ok(now); // another thread was faster
+        }
+        state.asked = asked;
+        if said.changing {
+            let since = *state.leaving.get_or_insert_with(Instant::now);
+            if since.elapsed() < PROMOTION {
+                state.ask = Some(asked);
+                return Err(replaced(&said.primary));
+            }
+        }
+        let known = state.primary.take().filter(|known| known.host().address == said.primary);
+        let primary = known.unwrap_or_else(|| {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+            let host = self.path.server.at(said.primary);
+            Arc::new(Endpoint::new(host, Role::Primary, &process))
+        });
+        let epoch = said.epoch;
+        *state = State { primary: Some(primary.clone()), epoch, asked, ..State::default() };
+        Ok(primary)
+    }
+
+    /// The primary that is known, unless there is reason to ask: then the
+    /// number of the sentinel to begin with, which is the one with the news.
+    fn heard(&self) -> Result<Arc<Endpoint>, usize> {
+        let mut state = self.state();
+        let Some(primary) = state.primary.clone() else { return Err(state.ask.unwrap_or(0)) };
+        let news = self.watch.news(&primary.host().address);
+        if state.leaving.is_none() {
+            state.ask = news.or(state.ask);
+        }
+        state.ask.map_or(Ok(primary), Err)
+    }
+
+    /// How often another server than before has been the primary.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// The primary, if it is known.
+    pub fn known_primary(&self) -> Option<Arc<Endpoint>> {
+        self.state().primary.clone()
+    }
+
+    /// Asks the sentinels again, next time, unless somebody has already.
+    pub fn forget(&self, failed: &Arc<Endpoint>) {
+        let mut state = self.state();
+        if state.primary.as_ref().is_some_and(|known| Arc::ptr_eq(known, failed)) {
+            state.failed = true;
+            state.ask = state.ask.or(Some(state.asked + 1));
+        }
+    }
+
+    /// Whether `primary` is still the primary after an exchange before which
+    /// it was `looked` at. One that is replaced as planned answers for a while
+    /// after its successor has left it; but the sentinels tell before that. If
+    /// the exchange took long, they may have told in between.
+    pub fn still_serves(&self, primary: &Arc<Endpoint>, looked: Instant) -> bool {
+        let is_heard = !self.path.server.persistent || self.watch.has_begun();
+        is_heard && looked.elapsed() < PROMPT
+            || self.primary().is_ok_and(|now| Arc::ptr_eq(&now, primary))
+    }
+
+    /// Who named the primary, for the message when it is none.
+    pub fn blame(&self) -> String {
+        let asked = self.state().asked;
+        let sentinel = self.sentinels.get(asked).map(|sentinel| &sentinel.host().address);
+        sentinel.map_or_else(String::new, |name| format!("; it was named by sentinel {name}"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the connections that are not to outlive a request.
+    pub fn end_request(&self) {
+        self.sentinels.iter().for_each(|sentinel| sentinel.end_request());
+        if let Some(primary) = self.known_primary() {
+            primary.end_request();
+        }
+        if !self.path.server.persistent {
+            *self.state() = State::default(); // nobody listens: ask each time
+        }
+    }
+
+    /// Asks one after another, from the one with the number `first` on; last
+    /// those that disagreed with the others. The first answer counts, unless
+    /// there is reason to doubt it: it is of an earlier configuration than the
+    /// known one, or names the server that has failed. Then all are heard.
+    fn ask(&self, first: usize) -> Result<(usize, Said), Error> {
+        let (epoch, failed) = {
+            let state = self.state();
+            let failed = state.primary.as_ref().filter(|_| state.failed);
+            (state.epoch, failed.map(|primary| primary.host().address.clone()))
+        };
+        let service = &self.path.service;
+        let count = self.sentinels.len();
+        let mut sentinels: Vec<_> =
+            self.sentinels.iter().enumerate().cycle().skip(first % count).take(count).collect();
+        sentinels.sort_by_cached_key(|(index, _)| self.watch.is_odd(*index));
+        let (mut doubtful, mut reasons) = (Vec::new(), Vec::new());
+        for (index, sentinel) in sentinels {
+            let host = &sentinel.host().address;
+            match sentinel.run(|link| ask(link, service)) {
+                Ok(Some(said)) => {
+                    let is_wrong = self.watch.is_odd(index) || said.epoch < epoch;
+                    let has_failed = failed.as_ref() == Some(&said.primary) && !said.changing;
+                    if !is_wrong && !has_failed {
+                        return Ok((index, said));
+                    }
+                    doubtful.push((index, said));
+                }
+                Ok(None) => reasons.push(format!("{host} does not know the service {service}")),
+                Err(trouble) => reasons.push(sentinel.failure(trouble).in_short()),
+            }
+        }
+        let right = settle(&doubtful, count, |index, address| {
+            self.sentinels.get(index).is_some_and(|sentinel| {
+                sentinel.run(|link| knows_replica(link, service, address)).unwrap_or(false)
+            })
+        });
+        right.or(doubtful.first()).cloned().ok_or_else(|| Error::Connect {
+            host: format!("service {service}"),
+            reason: format!("no sentinel names its primary: {}", reasons.join("; ")),
+        })
+    }
+}
+
+/// The failure of using a primary that is about to be none.
+pub fn replaced(primary: &Address) -> Error {
+    let reason = "it is being replaced as the primary".to_owned();
+    Error::Connect { host: primary.to_string(), reason }
+}
