@@ -75,7 +75,7 @@ step_shellcheck() {
 
 step_fmt() {
   if ! has_cargo_command fmt 'rustup component add rustfmt'; then return 0; fi
-  "$CARGO" fmt --check && "$CARGO" fmt --check --manifest-path fuzz/Cargo.toml
+  "$CARGO" fmt --all --check && "$CARGO" fmt --check --manifest-path fuzz/Cargo.toml
 }
 
 # Succeeds if there is cargo $1, else skips the step. $2: how to get it.
@@ -90,8 +90,8 @@ has_cargo_command() {
 step_clippy() {
   local failed=0
   if ! has_cargo_command clippy 'rustup component add clippy'; then return 0; fi
-  "$CARGO" clippy --locked --all-targets -- -D warnings || failed=$((failed + 1))
-  CARGO_TARGET_DIR=$target/pure "$CARGO" clippy --locked --all-targets --no-default-features -- -D warnings ||
+  "$CARGO" clippy --locked --workspace --all-targets -- -D warnings || failed=$((failed + 1))
+  CARGO_TARGET_DIR=$target/pure "$CARGO" clippy --locked --workspace --all-targets --no-default-features -- -D warnings ||
     failed=$((failed + 1))
   printf '%d passed, %d failed, 0 skipped\n' $((2 - failed)) "$failed"
   ((failed == 0))
@@ -99,7 +99,7 @@ step_clippy() {
 
 step_pure() {
   export CARGO_TARGET_DIR=$target/pure
-  cargo_test --no-default-features
+  cargo_test --workspace --no-default-features
 }
 
 step_php() { cargo_test; }

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# Starting Redis servers from a script: with the program of tools/servers, which
+# scripts/servers runs as well, and which ends them however the script ends.
+# Sourced, never run.
+
+# Sets SERVERS_PROGRAM to the program, which it builds unless it is newer than
+# its sources (some seconds, the first time). $1: the checkout.
+build_servers() {
+  local target=${CARGO_TARGET_DIR:-$1/target}/servers cargo=${CARGO:-}
+  SERVERS_PROGRAM=$target/debug/servers
+  if [[ -x $SERVERS_PROGRAM && ! $(find "$1/tools/servers" -newer "$SERVERS_PROGRAM" -print -quit) ]]; then return 0; fi
+  if [[ ! $cargo ]]; then cargo=$(PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin command -v cargo) || cargo=; fi
+  if [[ ! $cargo ]]; then
+    printf '%s: the program that starts servers is not built, and cargo not found: install Rust (scripts/test --only packages)\n' "$0" >&2
+    exit 2
+  fi
+  # A target directory of its own: other builds choose other features.
+  PATH=$(dirname "$cargo"):$PATH CARGO_TARGET_DIR=$target "$cargo" build --quiet --locked --package servers \
+    --manifest-path "$1/Cargo.toml" >&2 || { printf '%s: cannot build tools/servers; see above\n' "$0" >&2; exit 2; }
+  touch "$SERVERS_PROGRAM" # cargo leaves alone what has not changed
+}
+
+# Starts servers and sets the variables that the program prints, SERVERS_... .
+# They end with stop_servers, or with this script. Fails if they do not start;
+# the program has said why. $@: its arguments.
+start_servers() {
+  local line
+  coproc SERVERS { exec "$SERVERS_PROGRAM" "$@"; }
+  # bash forgets these as soon as the program ends.
+  # shellcheck disable=SC2153 # coproc sets them
+  servers_output=${SERVERS[0]} servers_input=${SERVERS[1]} servers_pid=$SERVERS_PID
+  SERVERS_SAVE_PATH=
+  while IFS= read -r line; do
+    if [[ $line == SERVERS_*=* ]]; then printf -v "${line%%=*}" %s "${line#*=}"; fi
+  done <&"$servers_output"
+  if [[ ! $SERVERS_SAVE_PATH ]]; then
+    stop_servers
+    return 1
+  fi
+}
+
+# Stops what start_servers has started; without it, does nothing.
+stop_servers() {
+  if [[ ! ${servers_pid:-} ]]; then return 0; fi
+  exec {servers_input}>&- {servers_output}<&-
+  wait "$servers_pid" 2>/dev/null || true
+  servers_pid=
+}
