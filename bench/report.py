@@ -175,7 +175,7 @@ def of_contention(results):
 begins to write until the next one, that waits already, is in. Commands per turn were counted by MONITOR in a run of its own.
 Lost updates are increments of the counter that are not in the session at the end.
 
-Order when requests are long (24 requests of 1 s each: 14 at once, then one a second; each run of `tests/lock_order.rs`
+Order when requests are long (24 requests of 1 s each: 14 at once, then one a second; each run of `tests/it/lock_order.rs`
 measures it): the longest wait is 13.2 s. In perfect order it is 13.1 s; nobody is served before one who came a second earlier.
 
 php-redis polls: Debian's version every 2 ms unless `lock_wait_time` says otherwise, newer ones every 20 ms. Both are here;

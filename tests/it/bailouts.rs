@@ -4,13 +4,11 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 
-use support::locking::{SIDE, key, lock_as_another, php, server, store, stored};
-use support::servers::RedisServer;
-use support::site::Site;
+use crate::support::locking::{SIDE, key, lock_as_another, php, server, store, stored};
+use crate::support::servers::RedisServer;
+use crate::support::site::Site;
 
 /// More than PHP needs, less than a case does.
 const LIMIT: &str = "ini_set('memory_limit', '6M');";

@@ -4,8 +4,6 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,15 +11,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::process::wait_until;
+use crate::support::proxy::{Fault, RecordingProxy};
+use crate::support::resp;
+use crate::support::scripted::ScriptedServer;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, Visit, php};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{Backlog, listen};
 use nix::unistd::Pid;
-use support::process::wait_until;
-use support::proxy::{Fault, RecordingProxy};
-use support::resp;
-use support::scripted::ScriptedServer;
-use support::servers::{Options, RedisServer};
-use support::site::{Site, Visit, php};
 
 const READ_TIMEOUT: Duration = Duration::from_millis(400);
 /// How much longer than the timeout a request may take on a busy machine.

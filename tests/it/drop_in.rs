@@ -4,13 +4,11 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{Write, stderr};
 
-use support::php::Php;
-use support::servers::{Options, RedisServer};
-use support::site;
+use crate::support::php::Php;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site;
 
 /// Everything a server holds: key, bytes, seconds to live.
 type Contents = Vec<(String, Vec<u8>, i64)>;

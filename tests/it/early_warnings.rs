@@ -4,13 +4,11 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::fastcgi::Response;
-use support::fpm::Fpm;
-use support::locking::{SID, lock_as_another, php, server, store};
-use support::php::Php;
-use support::servers::RedisServer;
+use crate::support::fastcgi::Response;
+use crate::support::fpm::Fpm;
+use crate::support::locking::{SID, lock_as_another, php, server, store};
+use crate::support::php::Php;
+use crate::support::servers::RedisServer;
 
 const PAGE: &str =
     "$started = session_start(); header('X-Started: ' . var_export($started, true)); echo 'page';";

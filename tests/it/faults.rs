@@ -1,12 +1,10 @@
 //! Every fault of a network or a server, in every call of PHP's save handler:
 //! what comes of it, byte by byte, is the table in docs/faults.md.
 //!
-//! `UPDATE_FAULTS=1 cargo test --test faults` writes that file anew.
+//! `UPDATE_FAULTS=1 cargo test --test it faults::` writes that file anew.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,16 +17,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::locking::{scene, waiting};
+use crate::support::process::wait_until;
+use crate::support::proxy::{Direction, Fault, RecordingProxy};
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, Visit, php};
 use redis_session::client::link::Link;
 use redis_session::key::Keys;
 use redis_session::lock::scripts::{Kept, Scripts, Standing, Turn, Wanted};
 use redis_session::lock::token::Token;
 use redis_session::topology::{Access, Target};
-use support::locking::{scene, waiting};
-use support::process::wait_until;
-use support::proxy::{Direction, Fault, RecordingProxy};
-use support::servers::{Options, RedisServer};
-use support::site::{Site, Visit, php};
 
 const TIMEOUT: Duration = Duration::from_millis(600);
 /// Two timeouts (a call may be followed by another one that fails as well),
@@ -460,7 +458,7 @@ fn no_fault_in_any_call_crashes_hangs_shows_wrong_data_or_loses_a_write_silently
 const INTRODUCTION: &str = "\
 # What comes of a fault
 
-Made by `UPDATE_FAULTS=1 cargo test --test faults`, and compared by each run of the tests: real PHP in php-fpm, a
+Made by `UPDATE_FAULTS=1 cargo test --test it faults::`, and compared by each run of the tests: real PHP in php-fpm, a
 real Redis, and a proxy between them that does the damage while one call of PHP's save handler is under way; under
 \"claim\", while a read that had to wait takes the lock, as BLPOP has told it that it is its turn. A cut is made at
 every byte of an answer, and at every boundary of a request. The next visitor of the same worker is then served,

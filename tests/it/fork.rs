@@ -4,12 +4,10 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::php::Php;
-use support::proxy::RecordingProxy;
-use support::servers::{ClientCert, Options, RedisServer};
-use support::site::php;
+use crate::support::php::Php;
+use crate::support::proxy::RecordingProxy;
+use crate::support::servers::{ClientCert, Options, RedisServer};
+use crate::support::site::php;
 
 /// `visits(NAME)` makes 100 visits of a session and says how many found the
 /// data of another.

@@ -4,20 +4,18 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::support::fpm::Fpm;
+use crate::support::php::Php;
+use crate::support::process::wait_until;
+use crate::support::proxy::RecordingProxy;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::php;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::fpm::Fpm;
-use support::php::Php;
-use support::process::wait_until;
-use support::proxy::RecordingProxy;
-use support::servers::{Options, RedisServer};
-use support::site::php;
 
 /// Counts, one visitor after another, and says which worker did.
 const COUNT: &str = "session_start(); $n = $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);

@@ -3,18 +3,16 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::locking::scene::{SECOND, Scene, policy, storing};
 use redis_session::config::settings::{ReadOnly, Refresh};
 use redis_session::lock::acquire::{Outcome, Progress, Queue, Request};
 use redis_session::lock::scripts::{Kept, Scripts, Wanted};
 use redis_session::lock::token::Token;
 use redis_session::topology::Access;
-use support::locking::scene::{SECOND, Scene, policy, storing};
 
 const THREADS: usize = 300;
 
@@ -25,7 +23,7 @@ fn three_hundred_threads_of_one_process_are_all_served() {
     let holder = scene.hold();
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| count(&scene))).collect();
-        support::process::wait_until("many are blocked", || {
+        crate::support::process::wait_until("many are blocked", || {
             most.fetch_max(scene.blocked(), Ordering::Relaxed);
             scene.blocked() >= 128
         });

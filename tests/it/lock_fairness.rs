@@ -4,11 +4,9 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
-use support::locking::{SIDE, direct, key, side, store, stored, tell, wait_for};
-use support::process::wait_until;
-use support::servers::{Options, RedisServer};
+use crate::support::locking::{SIDE, direct, key, side, store, stored, tell, wait_for};
+use crate::support::process::wait_until;
+use crate::support::servers::{Options, RedisServer};
 
 const WORKERS: usize = 8;
 /// How many others may be served during one wait. In perfect order it is 7; on
@@ -139,7 +137,7 @@ fn those_that_stand_in_the_queue_are_served_in_its_order() {
         waiters.push(
             direct(&server).spawn("session_id('shared'); session_start(); echo ++$_SESSION['n'];"),
         );
-        wait_until("it stands in the queue", || support::locking::waiting(&server) == place);
+        wait_until("it stands in the queue", || crate::support::locking::waiting(&server) == place);
     }
     tell(&server, "go");
     holder.wait().ok();

@@ -3,19 +3,17 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use support::locking::{
+use crate::support::locking::{
     SID, START, assert_quiet, assert_refused, contend, direct, hold, key, php, server, spawn,
     store, stored, tell, wait_for, waiting, with_processes,
 };
-use support::process::wait_until;
-use support::site::warnings;
+use crate::support::process::wait_until;
+use crate::support::site::warnings;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// For what takes no time: only so long that a busy machine can do it.

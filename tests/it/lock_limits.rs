@@ -4,13 +4,11 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
-use support::locking::{SID, key, server, stored};
-use support::middlemen::Middleman;
-use support::php::Php;
-use support::servers::RedisServer;
-use support::site;
+use crate::support::locking::{SID, key, server, stored};
+use crate::support::middlemen::Middleman;
+use crate::support::php::Php;
+use crate::support::servers::RedisServer;
+use crate::support::site;
 
 /// What phpredis needs, and is often given.
 const PHPREDIS: &str = "+get +setex +set +del +expire +exists +eval +evalsha";

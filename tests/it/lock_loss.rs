@@ -3,16 +3,14 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::locking::{
+use crate::support::locking::{
     SID, START, assert_quiet, assert_refused, direct, hold, key, lock, lock_as_another, lock_key,
     run, server, spawn, store, stored, tell, unlock, wait_for, waiting, with_processes,
 };
-use support::process::wait_until;
-use support::servers::RedisServer;
+use crate::support::process::wait_until;
+use crate::support::servers::RedisServer;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// For what takes no time: only so long that a busy machine can do it.

@@ -4,14 +4,12 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::time::Duration;
 
-use support::locking::{SIDE, direct, key, lock, stored, tell, wait_for};
-use support::php::Php;
-use support::process::wait_until;
-use support::servers::{Options, RedisServer};
+use crate::support::locking::{SIDE, direct, key, lock, stored, tell, wait_for};
+use crate::support::php::Php;
+use crate::support::process::wait_until;
+use crate::support::servers::{Options, RedisServer};
 
 const EACH: usize = 4;
 const TIMES: usize = 50;
@@ -64,8 +62,10 @@ fn four_hundred_increments_of_a_mixed_fleet_are_all_there() {
     for php in fleet {
         assert_eq!(php.wait().ok(), "done");
     }
-    let overlaps: Option<usize> =
-        redis::cmd("GET").arg("overlaps").query(&mut support::locking::side(&server)).unwrap();
+    let overlaps: Option<usize> = redis::cmd("GET")
+        .arg("overlaps")
+        .query(&mut crate::support::locking::side(&server))
+        .unwrap();
     assert_eq!(overlaps, None);
     assert_eq!(stored(&server, "shared").unwrap(), format!("n|i:{};", 2 * EACH * TIMES));
     wait_until("the session alone is left", || server.keys() == [key("shared")]);

@@ -3,11 +3,14 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-mod support;
-
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::support::locking::scene::{
+    LEASE, SECOND, joining, place, received, storing, target, ttl,
+};
+use crate::support::process::poll;
+use crate::support::servers::{Options, RedisServer};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use redis_session::client::endpoint::Checkout;
@@ -17,9 +20,6 @@ use redis_session::lock::scripts::{
 };
 use redis_session::lock::token::Token;
 use redis_session::topology::{Access, Place, Target};
-use support::locking::scene::{LEASE, SECOND, joining, place, received, storing, target, ttl};
-use support::process::poll;
-use support::servers::{Options, RedisServer};
 
 const CASES: u32 = 300;
 /// Requests that write, and after them those that only read.

@@ -5,20 +5,18 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::cast_precision_loss, clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use support::locking::{
+use crate::support::locking::{
     SID, assert_quiet, direct, hold, key, lock_key, run, server, spawn, stored, tell, waiting,
     with_processes,
 };
-use support::php::Running;
-use support::process::{poll, wait_until};
-use support::servers::RedisServer;
+use crate::support::php::Running;
+use crate::support::process::{poll, wait_until};
+use crate::support::servers::RedisServer;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Notes in which order the session was had.
@@ -180,7 +178,7 @@ fn interrupted_by(code: &str) -> i64 {
     let waiter = spawn(&php, &script);
     wait_until("it waits", || waiting(&server) == 1);
     signal(&waiter, Signal::SIGUSR1);
-    support::locking::wait_for(&server, "handled");
+    crate::support::locking::wait_for(&server, "handled");
     let name = format!("{}_WAITERS:2", key(SID));
     let count: i64 = redis::cmd("ZCARD").arg(name).query(&mut server.client()).unwrap();
     tell(&server, "go");

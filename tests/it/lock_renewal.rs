@@ -3,18 +3,16 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::cluster::{Cluster, ClusterOptions, ask};
+use crate::support::locking::scene::{SECOND, renewing, ttl};
+use crate::support::process::wait_until;
+use crate::support::sentinel::{Sentinel, SentinelOptions};
+use crate::support::servers::{Options, RedisServer};
 use redis_session::lock::acquire::Progress;
 use redis_session::session::handler::Handler;
-use support::cluster::{Cluster, ClusterOptions, ask};
-use support::locking::scene::{SECOND, renewing, ttl};
-use support::process::wait_until;
-use support::sentinel::{Sentinel, SentinelOptions};
-use support::servers::{Options, RedisServer};
 
 /// What takes no time, on a busy machine.
 const SOON: Duration = Duration::from_secs(1);
@@ -115,7 +113,7 @@ fn a_lock_lives_on_where_its_slot_of_a_cluster_has_moved() {
     let lease = 3 * SECOND;
     let sid = cluster.spread_ids(1).remove(0);
     let mut handler = hold(&cluster.save_path(&[0], ""), &sid, lease);
-    let name = support::cluster::session_key(&sid);
+    let name = crate::support::cluster::session_key(&sid);
     let slot = cluster.slot_of(&name);
     let from = cluster.primary_of(&name);
     let to = (0..cluster.nodes().len()).find(|n| *n != from).unwrap();
@@ -132,7 +130,7 @@ const THREADS: &str = "array_map(fn ($file) => trim(file_get_contents($file)),
 #[cfg(feature = "php")]
 #[test]
 fn only_a_request_that_outlives_a_third_of_its_lease_starts_a_thread_for_that() {
-    use support::locking::{START, direct, run};
+    use crate::support::locking::{START, direct, run};
     let server = server();
     let code = format!(
         "$renewing = fn () => in_array('redis-session-l', {THREADS});
@@ -154,7 +152,7 @@ fn only_a_request_that_outlives_a_third_of_its_lease_starts_a_thread_for_that() 
 #[cfg(feature = "php")]
 #[test]
 fn a_process_forks_without_harm_while_it_renews_a_lock() {
-    use support::locking::{START, direct, lock, run, with_processes};
+    use crate::support::locking::{START, direct, lock, run, with_processes};
     let server = server();
     // A lease of 1 s, renewed each third: some forks meet a renewal. Each child
     // starts threads of its own.

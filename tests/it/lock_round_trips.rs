@@ -4,16 +4,14 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::Duration;
 
-use support::locking::{self, SIDE, lock_key, store, tell, wait_for, waiting};
-use support::process::wait_until;
-use support::proxy::RecordingProxy;
-use support::servers::{Options, RedisServer};
-use support::site::Site;
+use crate::support::locking::{self, SIDE, lock_key, store, tell, wait_for, waiting};
+use crate::support::process::wait_until;
+use crate::support::proxy::RecordingProxy;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::Site;
 
 const SID: &str = "round-trips-0123456789";
 const CHANGE: &str = "session_start(); $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";

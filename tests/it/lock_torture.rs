@@ -4,15 +4,13 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use support::locking::{self, SIDE, key, lock, side, with_processes};
-use support::php::{Php, Running};
-use support::process::poll;
-use support::servers::{Options, RedisServer};
+use crate::support::locking::{self, SIDE, key, lock, side, with_processes};
+use crate::support::php::{Php, Running};
+use crate::support::process::poll;
+use crate::support::servers::{Options, RedisServer};
 
 const SID: &str = "tortured";
 const WORKERS: usize = 8;

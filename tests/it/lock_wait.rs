@@ -3,16 +3,14 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::locking::{
+use crate::support::locking::{
     SID, START, assert_quiet, contend, direct, hold, key, lock, lock_key, run, server, spawn,
     store, stored, tell, wait_for, waiting,
 };
-use support::process::{poll, wait_until};
-use support::site::warnings;
+use crate::support::process::{poll, wait_until};
+use crate::support::site::warnings;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// For what takes no time: only so long that a busy machine can do it.

@@ -3,21 +3,19 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::locking::scene::{
+    LEASE, SECOND, SID, Scene, handler, inside, joining, policy, received, target, ttl, wait_at,
+};
+use crate::support::process::{poll, wait_until};
+use crate::support::proxy::{Direction, Fault, RecordingProxy};
 use redis_session::error::Error;
 use redis_session::key::Keys;
 use redis_session::lock::acquire::{Outcome, Progress};
 use redis_session::lock::scripts::{CLAIM_WINDOW, Given, Scripts, Standing, Ticket, Turn, Wanted};
 use redis_session::lock::token::Token;
-use support::locking::scene::{
-    LEASE, SECOND, SID, Scene, handler, inside, joining, policy, received, target, ttl, wait_at,
-};
-use support::process::{poll, wait_until};
-use support::proxy::{Direction, Fault, RecordingProxy};
 
 /// After how long at most a waiter asks how things are.
 const LOOKS_AGAIN: Duration = Duration::from_secs(5);

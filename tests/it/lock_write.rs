@@ -3,11 +3,14 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io;
 use std::time::Duration;
 
+use crate::support::locking::scene::{
+    LEASE, SECOND, SID, Scene, handler, inside, joining, received, storing, target, ttl,
+};
+use crate::support::process::wait_until;
+use crate::support::proxy::{Fault, RecordingProxy};
 use redis::{RedisResult, Value};
 use redis_session::client::link::{Confirmed, Link};
 use redis_session::error::Error;
@@ -16,11 +19,6 @@ use redis_session::lock::scripts::{Given, Kept, Scripts, Standing, Storing, Turn
 use redis_session::lock::token::Token;
 use redis_session::session::handler::Handler;
 use redis_session::topology::{Access, Target};
-use support::locking::scene::{
-    LEASE, SECOND, SID, Scene, handler, inside, joining, received, storing, target, ttl,
-};
-use support::process::wait_until;
-use support::proxy::{Fault, RecordingProxy};
 
 /// Sizes that pass through the script, and those that are staged beside it.
 const SMALL: [usize; 2] = [0, 2047];

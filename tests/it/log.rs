@@ -4,17 +4,15 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 
-use support::fpm::Fpm;
-use support::php::Php;
-use support::servers::{Options, RedisServer};
-use support::site::{Site, php, warnings};
+use crate::support::fpm::Fpm;
+use crate::support::php::Php;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, php, warnings};
 use tempfile::TempDir;
 
 const SID: &str = "sid-5e0c1d";

@@ -4,11 +4,9 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::php::Php;
-use support::servers::{Options, RedisServer};
-use support::site::{php, warnings};
+use crate::support::php::Php;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{php, warnings};
 
 const PASSWORD: &str = "p@ss/w#rd-7f3a";
 const ENCODED: &str = "p%40ss%2Fw%23rd-7f3a";

@@ -5,20 +5,18 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::locking::{
+use crate::support::locking::{
     self, SIDE, START, assert_quiet, direct, key, lock_key, run, server, spawn, store, tell,
     wait_for,
 };
-use support::php::Php;
-use support::process::wait_until;
-use support::proxy::{Fault, RecordingProxy};
-use support::servers::{Options, RedisServer};
-use support::site::{self, warnings};
+use crate::support::php::Php;
+use crate::support::process::wait_until;
+use crate::support::proxy::{Fault, RecordingProxy};
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{self, warnings};
 
 /// What a request does with the session that it has read, and what it hears.
 const CHANGES: [(&str, Option<&str>); 2] =

@@ -4,15 +4,13 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
-use support::middlemen::Middleman;
-use support::proxy::RecordingProxy;
-use support::scripted::ScriptedServer;
-use support::servers::{Options, RedisServer};
-use support::site::{Site, php, warnings};
+use crate::support::middlemen::Middleman;
+use crate::support::proxy::RecordingProxy;
+use crate::support::scripted::ScriptedServer;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, php, warnings};
 
 const COUNT: &str = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 

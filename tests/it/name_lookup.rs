@@ -5,8 +5,6 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
@@ -17,10 +15,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::cluster::{ask, await_replicas};
-use support::php::Php;
-use support::servers::{Options, RedisServer};
-use support::site::php;
+use crate::support::cluster::{ask, await_replicas};
+use crate::support::php::Php;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::php;
 use tempfile::TempDir;
 
 const NAME: &str = "redis.session.test";

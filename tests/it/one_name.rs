@@ -5,18 +5,16 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::Duration;
 
-use support::cluster::{ask, await_replicas, errors};
-use support::locking::{self, scene};
-use support::process::wait_until;
-use support::proxy::RecordingProxy;
-use support::scripted::ScriptedServer;
-use support::servers::{Options, RedisServer};
-use support::site::{Site, php};
+use crate::support::cluster::{ask, await_replicas, errors};
+use crate::support::locking::{self, scene};
+use crate::support::process::wait_until;
+use crate::support::proxy::RecordingProxy;
+use crate::support::scripted::ScriptedServer;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, php};
 
 const COUNT: &str = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 const LOOK: &str = "session_start(['read_and_close' => true]); echo $_SESSION['n'] ?? 'none';";

@@ -7,8 +7,6 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,11 +14,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use support::fpm::Fpm;
-use support::locking::{SID, php, server, store};
-use support::php::Php;
-use support::process::{Process, free_port, poll, wait_until};
-use support::servers::RedisServer;
+use crate::support::fpm::Fpm;
+use crate::support::locking::{SID, php, server, store};
+use crate::support::php::Php;
+use crate::support::process::{Process, free_port, poll, wait_until};
+use crate::support::servers::RedisServer;
 use tempfile::TempDir;
 
 const PAGE: &str = include_str!("page_ends/page.php");

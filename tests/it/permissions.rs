@@ -4,16 +4,14 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
+use crate::support::cluster::{Cluster, ClusterOptions, ask, session_key};
+use crate::support::load::Load;
+use crate::support::php::Php;
+use crate::support::process::wait_until;
+use crate::support::sentinel::{Sentinel, SentinelOptions};
+use crate::support::servers::{Options, RedisServer};
 
-use support::cluster::{Cluster, ClusterOptions, ask, session_key};
-use support::load::Load;
-use support::php::Php;
-use support::process::wait_until;
-use support::sentinel::{Sentinel, SentinelOptions};
-use support::servers::{Options, RedisServer};
-
-const PAGE: &str = include_str!("../docs/security.md");
+const PAGE: &str = include_str!("../../docs/security.md");
 const WORKERS: usize = 4;
 const REQUESTS: usize = 40;
 

@@ -5,11 +5,9 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
-use support::proxy::RecordingProxy;
-use support::servers::{Options, RedisServer};
-use support::site::{Site, php};
+use crate::support::proxy::RecordingProxy;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, php};
 
 const SID: &str = "round-trips-0123456789";
 const KEY: &str = "PHPREDIS_SESSION:round-trips-0123456789";

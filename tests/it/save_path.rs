@@ -3,11 +3,9 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::php::Php;
-use support::servers::{Options, RedisServer};
-use support::site::{php, warnings};
+use crate::support::php::Php;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{php, warnings};
 use tempfile::TempDir;
 
 const START: &str = "var_dump(session_start());";

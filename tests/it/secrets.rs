@@ -4,18 +4,16 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::php::Php;
-use support::process::free_port;
-use support::proxy::{Fault, RecordingProxy};
-use support::scripted::ScriptedServer;
-use support::servers::{ClientCert, Options, RedisServer};
-use support::site::{Site, php};
+use crate::support::php::Php;
+use crate::support::process::free_port;
+use crate::support::proxy::{Fault, RecordingProxy};
+use crate::support::scripted::ScriptedServer;
+use crate::support::servers::{ClientCert, Options, RedisServer};
+use crate::support::site::{Site, php};
 use tempfile::TempDir;
 
 /// In every secret, whatever stands around it or escapes it.

@@ -4,17 +4,15 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::Duration;
 
+use crate::support::locking::{direct, php, server, stored, with_processes};
+use crate::support::php::{Php, Running};
+use crate::support::proxy::{Fault, RecordingProxy};
+use crate::support::servers::{ClientCert, Options, RedisServer};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::locking::{direct, php, server, stored, with_processes};
-use support::php::{Php, Running};
-use support::proxy::{Fault, RecordingProxy};
-use support::servers::{ClientCert, Options, RedisServer};
 
 const STORM: [Signal; 3] = [Signal::SIGALRM, Signal::SIGCHLD, Signal::SIGPROF];
 const PAUSE: Duration = Duration::from_micros(300);
@@ -49,7 +47,7 @@ fn storm(php: &Php, processes: usize, times: usize, ends: &[&str]) {
             for process in running {
                 scope.spawn(move || {
                     let pid = Pid::from_raw(process.pid());
-                    support::process::wait_until("it handles signals", || {
+                    crate::support::process::wait_until("it handles signals", || {
                         process.stdout().contains("ready")
                     });
                     let mut storm = STORM.iter().cycle();

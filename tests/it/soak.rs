@@ -12,8 +12,6 @@
     clippy::unwrap_used
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -22,10 +20,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::fpm::Fpm;
-use support::proxy::{Fault, RecordingProxy};
-use support::servers::{Options, RedisServer};
-use support::site::php;
+use crate::support::fpm::Fpm;
+use crate::support::proxy::{Fault, RecordingProxy};
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::php;
 
 const WORKERS: usize = 8;
 const VISITORS: usize = 10;

@@ -3,11 +3,16 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::certs::Certs;
+use crate::support::cluster::{Cluster, ClusterOptions};
+use crate::support::locking::scene::{
+    LEASE, SECOND, inside, joining, queue, received, storing, ttl, wait_at,
+};
+use crate::support::sentinel::{Sentinel, SentinelOptions};
+use crate::support::servers::{ClientCert, Options, RedisServer};
 use redis::RedisResult;
 use redis_session::client::link::Link;
 use redis_session::key::{Keys, Sid};
@@ -17,13 +22,6 @@ use redis_session::lock::token::Token;
 use redis_session::registry::Process;
 use redis_session::session::store::{Left, Store};
 use redis_session::topology::{Access, Place, Target};
-use support::certs::Certs;
-use support::cluster::{Cluster, ClusterOptions};
-use support::locking::scene::{
-    LEASE, SECOND, inside, joining, queue, received, storing, ttl, wait_at,
-};
-use support::sentinel::{Sentinel, SentinelOptions};
-use support::servers::{ClientCert, Options, RedisServer};
 
 /// So many that each host of a list and each node of a cluster has some.
 const SESSIONS: u8 = 24;

@@ -4,15 +4,13 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod support;
-
 use std::path::Path;
 use std::thread;
 
-use support::fpm::Fpm;
-use support::locking::{key, server, stored};
-use support::servers::RedisServer;
-use support::site;
+use crate::support::fpm::Fpm;
+use crate::support::locking::{key, server, stored};
+use crate::support::servers::RedisServer;
+use crate::support::site;
 
 /// Where Debian's php-symfony-http-foundation puts the classes.
 const CLASSES: &str = "/usr/share/php/Symfony/Component/HttpFoundation/autoload.php";

@@ -5,17 +5,15 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::certs::Certs;
-use support::scripted::ScriptedServer;
-use support::servers::{ClientCert, Options, RedisServer};
-use support::site::{Site, php, warnings};
+use crate::support::certs::Certs;
+use crate::support::scripted::ScriptedServer;
+use crate::support::servers::{ClientCert, Options, RedisServer};
+use crate::support::site::{Site, php, warnings};
 use tempfile::TempDir;
 
 const STORE: &str = "session_id('tls'); session_start(); $_SESSION['n'] = 7;

@@ -4,11 +4,9 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
-use support::pki::{Kind, Pki};
-use support::servers::{ClientCert, Options, RedisServer};
-use support::site::php;
+use crate::support::pki::{Kind, Pki};
+use crate::support::servers::{ClientCert, Options, RedisServer};
+use crate::support::site::php;
 
 /// The certificates, all for localhost unless they say otherwise.
 const KINDS: [&str; 21] = [

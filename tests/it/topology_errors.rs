@@ -4,20 +4,18 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::certs::Certs;
-use support::cluster::{Cluster, ClusterOptions, ask, calls, session_key};
-use support::php::Php;
-use support::process::{free_port, wait_until};
-use support::proxy::{Fault, RecordingProxy};
-use support::scripted::ScriptedServer;
-use support::sentinel::{SERVICE, Sentinel, SentinelOptions};
-use support::servers::{Options, RedisServer};
-use support::site::{Site, Visit};
+use crate::support::certs::Certs;
+use crate::support::cluster::{Cluster, ClusterOptions, ask, calls, session_key};
+use crate::support::php::Php;
+use crate::support::process::{free_port, wait_until};
+use crate::support::proxy::{Fault, RecordingProxy};
+use crate::support::scripted::ScriptedServer;
+use crate::support::sentinel::{SERVICE, Sentinel, SentinelOptions};
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, Visit};
 
 const COUNT: &str = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 const READ: &str = "session_start(['read_and_close' => true]); echo $_SESSION['n'] ?? 'none';";

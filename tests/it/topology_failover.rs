@@ -4,20 +4,18 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use support::cluster::{Cluster, ClusterOptions, ask, session_key};
-use support::load::{Load, Report};
-use support::php::Php;
-use support::process::{poll, wait_until};
-use support::sentinel::{SERVICE, Sentinel, SentinelOptions};
-use support::servers::RedisServer;
-use support::site::Site;
+use crate::support::cluster::{Cluster, ClusterOptions, ask, session_key};
+use crate::support::load::{Load, Report};
+use crate::support::php::Php;
+use crate::support::process::{poll, wait_until};
+use crate::support::sentinel::{SERVICE, Sentinel, SentinelOptions};
+use crate::support::servers::RedisServer;
+use crate::support::site::Site;
 
 const WORKERS: usize = 4;
 /// Workers that share two sessions, and how much longer than the promotion one
@@ -246,7 +244,7 @@ fn a_cluster_primary_is_killed() {
 
 fn moved(cluster: &Cluster, but: usize) -> usize {
     let nodes = cluster.nodes().iter().enumerate().filter(|(number, _)| *number != but);
-    nodes.map(|(_, node)| support::cluster::errors(node, "MOVED")).sum()
+    nodes.map(|(_, node)| crate::support::cluster::errors(node, "MOVED")).sum()
 }
 
 #[test]
@@ -411,7 +409,7 @@ fn a_sentinel_s_primary_freezes() {
 /// Sentinels take some ten seconds to tell a server that came back its role.
 #[track_caller]
 fn wait_until_replica(service: &Sentinel, number: usize) {
-    let demoted = || !support::cluster::is_primary(service.server(number));
+    let demoted = || !crate::support::cluster::is_primary(service.server(number));
     assert!(poll(Duration::from_secs(30), demoted), "the old primary was not demoted");
 }
 

@@ -4,16 +4,14 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs::File;
 
-use support::cluster::ask;
-use support::php::{Php, Running};
-use support::process::wait_until;
-use support::sentinel::{Sentinel, SentinelOptions};
-use support::servers::RedisServer;
-use support::site::warnings;
+use crate::support::cluster::ask;
+use crate::support::php::{Php, Running};
+use crate::support::process::wait_until;
+use crate::support::sentinel::{Sentinel, SentinelOptions};
+use crate::support::servers::RedisServer;
+use crate::support::site::warnings;
 
 const HOLD: &str = "session_id(getenv('ID')); session_start(); echo \"held\\n\";
     while (!file_exists(getenv('GO'))) { usleep(5000); clearstatcache(); }

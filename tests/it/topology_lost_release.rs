@@ -4,20 +4,18 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::support::cluster::{Cluster, ask, await_replicas_with, session_key};
+use crate::support::php::{Php, Running};
+use crate::support::process::wait_until;
+use crate::support::sentinel::{Sentinel, SentinelOptions};
+use crate::support::servers::RedisServer;
+use crate::support::site::warnings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::cluster::{Cluster, ask, await_replicas_with, session_key};
-use support::php::{Php, Running};
-use support::process::wait_until;
-use support::sentinel::{Sentinel, SentinelOptions};
-use support::servers::RedisServer;
-use support::site::warnings;
 
 /// Uses a session and lets go of it, and another one when it is told to.
 const USE_TWO: &str = "

@@ -4,14 +4,12 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::cluster::{Cluster, ClusterOptions, ask, session_key};
-use support::php::Php;
-use support::process::wait_until;
-use support::site::Site;
+use crate::support::cluster::{Cluster, ClusterOptions, ask, session_key};
+use crate::support::php::Php;
+use crate::support::process::wait_until;
+use crate::support::site::Site;
 
 const COUNT: &str = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 const LOOK: &str = "session_start(['read_and_close' => true]); echo $_SESSION['n'] ?? 'none';";

@@ -4,14 +4,12 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
-use support::cluster::{Cluster, ClusterOptions, ask};
-use support::process::wait_until;
-use support::proxy::RecordingProxy;
-use support::scripted::ScriptedServer;
-use support::servers::{Options, RedisServer};
-use support::site::{Site, php};
+use crate::support::cluster::{Cluster, ClusterOptions, ask};
+use crate::support::process::wait_until;
+use crate::support::proxy::RecordingProxy;
+use crate::support::scripted::ScriptedServer;
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, php};
 
 const CHANGE: &str = "session_start(); $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 const LOOK: &str = "session_start();";

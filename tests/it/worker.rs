@@ -4,21 +4,19 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::fpm::Fpm;
+use crate::support::process::wait_until;
+use crate::support::proxy::{Fault, RecordingProxy};
+use crate::support::servers::{Options, RedisServer};
+use crate::support::site::{Site, php};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::fpm::Fpm;
-use support::process::wait_until;
-use support::proxy::{Fault, RecordingProxy};
-use support::servers::{Options, RedisServer};
-use support::site::{Site, php};
 
 const COUNT: &str = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 const WARM_UP: usize = 1_000;

@@ -35,6 +35,7 @@ pub mod process;
 pub mod proxy;
 pub mod resp;
 pub mod scripted;
+mod selftest;
 pub mod sentinel;
 pub mod servers;
 pub mod site;

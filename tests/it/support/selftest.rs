@@ -3,17 +3,10 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-#[path = "support/selftest/fpm.rs"]
 mod fpm;
-#[path = "support/selftest/php.rs"]
 mod php;
-#[path = "support/selftest/proxy.rs"]
 mod proxy;
-#[path = "support/selftest/resp.rs"]
 mod resp;
-#[path = "support/selftest/servers.rs"]
 mod servers;
 
 use std::io::{Read, Write};

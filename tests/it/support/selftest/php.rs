@@ -1,6 +1,6 @@
 //! PHP runs with exactly the given settings, and never for ever.
 
-use crate::SECOND;
+use super::SECOND;
 use crate::support::php::Php;
 use crate::support::process::{alive, wait_until};
 use tempfile::TempDir;

@@ -1,10 +1,10 @@
 //! The proxy counts round trips, and each fault does what it says.
 
+use super::{PING, PONG, SECOND, connect, exchange, expect, rest};
 use crate::support::process::{poll, wait_until};
 use crate::support::proxy::{Direction, Fault, RecordingProxy};
 use crate::support::resp::{Stop, reply_len};
 use crate::support::servers::{Options, RedisServer};
-use crate::{PING, PONG, SECOND, connect, exchange, expect, rest};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;

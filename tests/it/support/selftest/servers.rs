@@ -1,7 +1,7 @@
 //! Redis servers start, answer, stop and can be hurt.
 
+use super::{PING, PONG, SECOND, connect, exchange, expect};
 use crate::support::servers::{ClientCert, Options, RedisServer};
-use crate::{PING, PONG, SECOND, connect, exchange, expect};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
