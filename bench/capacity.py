@@ -1,4 +1,4 @@
-"""Writes docs/capacity.md: what was measured on one machine, carried on to many sessions on paper."""
+"""Writes docs/capacity.md: what was measured on one machine, and what follows from it for many sessions."""
 from . import growth
 from . import handlers as h
 
@@ -40,7 +40,7 @@ def page(results):
     lines = [f"""# Capacity
 
 How many servers a number of sessions needs. What one machine can show was measured by `scripts/bench` (see
-[Benchmarks](benchmarks.md#many-sessions-several-primaries)); the rest is arithmetic, and this page says which is which.
+[Benchmarks](benchmarks.md#many-sessions-several-primaries), also for the date); the rest is arithmetic. This page says which is which.
 
 ## Measured
 
@@ -55,25 +55,25 @@ How many servers a number of sessions needs. What one machine can show was measu
 | CPU of Redis for a request, locked, {most} | {cpu['locked']:.0f} µs |
 | the same with php-redis, persistent=1, not locked and locked | {peer['not locked']:.0f} µs, {peer['locked']:.0f} µs |
 
-From {fills[0]} to {most} a request's CPU time grows by {cpu['not locked'] / few['not locked'] - 1:+.0%} without a lock and
-{cpu['locked'] / few['locked'] - 1:+.0%} with one: keys are found in a hash table, whose size matters only to the caches of the CPU.
+From {fills[0]} to {most}, the CPU time of a request grows by {cpu['not locked'] / few['not locked'] - 1:+.0%} without a lock and
+{cpu['locked'] / few['locked'] - 1:+.0%} with one: Redis finds a key in a hash table, whose size matters only to the caches of the CPU.
 
 ## One primary
 
-Redis runs commands on one CPU. Used to {USE:.0%}, so that bursts find room, one primary serves
+Redis runs commands on one CPU. One primary, used to {USE:.0%} so that there is room for bursts, serves
 
 | | requests/s here | with php-redis |
 |---|--:|--:|"""]
     lines += [f"| {locked} | {grouped(USE * 1e6 / cpu[locked])} | {grouped(USE * 1e6 / peer[locked])} |" for locked in cpu]
     lines.append(f"""
-A CPU like the one of [the benchmark](benchmarks.md#machine) is assumed, and sessions of some KB at most: larger ones cost by their
-bytes.
+This assumes a CPU like that of [the benchmark](benchmarks.md#machine), and sessions of a few KB at most: the cost of larger ones grows with
+their size.
 
-## On paper
+## Calculated
 
-Assumed: a visitor makes a request every {PAUSE} s, all with a lock; a page keeps a PHP worker busy for {PAGE * 1e3:.0f} ms, and workers are busy
-to {USE:.0%}; a primary has {PRIMARY_GB} GB, filled to {USE:.0%}; replicas come on top. The number of primaries is what memory or CPU asks for,
-whichever is more. Put your own numbers in:
+Assumptions: a visitor makes a request every {PAUSE} s, all with a lock; a page keeps a PHP worker busy for {PAGE * 1e3:.0f} ms, and workers are busy
+to {USE:.0%}; a primary has {PRIMARY_GB} GB, filled to {USE:.0%}; replicas are not counted. Memory or CPU decides the number of primaries,
+whichever needs more. With your own numbers:
 
 ```text
 memory    = sessions x (data + {beside:.0f} B)
@@ -94,20 +94,21 @@ workers   = requests x {PAGE * 1e3:.0f} ms / {USE}
     requests = COUNTS[-1] / PAUSE
     workers, by_cpu = up(requests * PAGE / USE), up(requests * cpu["locked"] / 1e6 / USE)
     lines.append(f"""
-What to learn of it:
+What follows from it:
 
-- **Small sessions are a matter of CPU, large ones of memory.** At 100 million sessions of 200 B, requests ask for {by_cpu} primaries and
-  memory for {up(COUNTS[-1] * per_session / (PRIMARY_GB * USE * 1e9))}. Longer pauses between requests change the first, not the second.
-- **Connections are what ends first.** Each PHP process keeps one connection to each primary that it has met, so each primary has as
-  many as there are workers: {grouped(workers)} in the last row, {size(workers * connection)} of its memory. Redis takes 10 000 by default (`maxclients`);
-  beyond some ten thousand, divide the site: several clusters, each with its own web servers, and visitors sent to one by their cookie.
-- **A cluster costs a request nothing.** The round trips are the same, and the CPU time is nearly (see the benchmark); a cluster of {by_cpu}
+- **Small sessions are a matter of CPU, large ones of memory.** At 100 million sessions of 200 B, requests need {by_cpu} primaries, and
+  memory needs {up(COUNTS[-1] * per_session / (PRIMARY_GB * USE * 1e9))}. Longer pauses between requests reduce the first number, not the second.
+- **Connections are the first limit.** Each PHP process keeps one connection to each primary that it has used, so each primary has as
+  many as there are workers: {grouped(workers)} in the last row, which take {size(workers * connection)} of its memory. Redis accepts 10 000 by default
+  (`maxclients`). With more than some ten thousand workers, divide the site into several clusters, each with its own web servers, and send each
+  visitor to one of them by cookie.
+- **A cluster costs a request nearly nothing.** The round trips are the same, and the CPU time nearly so (see the benchmark); a cluster of {by_cpu}
   primaries has {grouped(COUNTS[-1] / by_cpu)} sessions on each, and {grouped(COUNTS[-1] / 16384)} in each slot.
-- **Keep primaries small.** A replica that starts anew, and a failover that follows, take as long as the memory of one primary takes to
-  copy. More primaries of {PRIMARY_GB} GB are better than few of 64 GB.
-- **Expired sessions** are removed by Redis. Its memory follows the number of sessions that were used within `session.gc_maxlifetime`,
+- **Keep primaries small.** A new replica needs the time in which the whole memory of a primary is copied. More primaries of
+  {PRIMARY_GB} GB are better than few of 64 GB.
+- **Expired sessions** are removed by Redis. Its memory depends on the number of sessions that were used within `session.gc_maxlifetime`,
   so that setting decides how many sessions there are.
 
-Not measured: networks, replication, persistence (`appendonly`, snapshots) and more than one machine. Each of them takes its share.
+Not measured: networks, replication, persistence (`appendonly`, snapshots) and more than one machine. Each of them costs something.
 """)
     return "\n".join(lines)

@@ -30,7 +30,7 @@ and below docs/benchmarks/ the plots and every single value as results.csv.
 A quick one, of two minutes, writes the same below target/bench/, as its figures
 are too rough to be kept.""",
         epilog="""groups:
-  flights       flights and commands of each kind of request
+  flights       round trips and commands of each kind of request
   cycles        CPU and wall time of a cycle, by size, transport and locking
   web           nginx, PHP-FPM and wrk: requests/s, p50, p99, CPU
   latency       request time with 0.2, 1 and 5 ms of latency each way

@@ -8,27 +8,34 @@ from .targets import TARGETS
 
 HEAD = """# Benchmarks
 
-This extension, Debian's php-redis with `persistent=1` and `persistent=0`, and PHP's own files, measured in one run on
-one machine. `scripts/bench` makes this page, its plots and [every single value](benchmarks/results.csv).
+This extension, Debian's php-redis (phpredis) with `persistent=1` and `persistent=0`, and PHP's own files, compared on one machine.
+`scripts/bench` makes this page, its plots and [every single value](benchmarks/results.csv). Each part ends with the date and the
+revision at which it was measured; a part that is measured again replaces the older one.
 
-Figures are medians, with the lowest and the highest of the rounds in parentheses. A ratio compares with php-redis
-`persistent=1`: with times, below 1 is better than it; with requests/s, above 1. Rows in which this extension loses stay in.
+Figures are medians, with the lowest and the highest of the rounds in parentheses. A ratio compares with php-redis `persistent=1`: for
+times and memory a ratio below 1 is better than php-redis, for requests/s one above 1. Rows in which this extension is worse stay in.
+
+A *cycle* is what a request does with its session: start, read, change a counter beside a payload of the given size, write and close.
 """
 
 METHOD = """## Method
 
-- **One CPU for all that is measured.** PHP and Redis are pinned to the same CPU, so time on the clock is the sum of both
-  and nobody gains by running in parallel. nginx, the load generator and the proxies have the other CPU.
-- **In turns.** In each round every handler has its turn, each time another one first, so that a disturbance meets all.
+- **One CPU for everything that is measured.** PHP and Redis are pinned to the same CPU, so elapsed time is the sum of both, and no
+  handler gains by running in parallel with Redis. nginx, the load generator and the proxies have the other CPU.
+- **In turns.** In each round every handler has its turn, each time another one first, so that a disturbance affects all of them.
 - **The same work.** One PHP, one Redis without persistence, the same pages. PHP starts with a `php.ini` that has only the
   handler, its save path, and no cookies.
 - **Locked** means `redis.session.locking_enabled = 1`; `files` always locks. php-redis gets as many `lock_retries` as it
-  needs, or it would give up.
-- **CPU time** is the kernel's for the process and its threads.
+  needs, because it would give up otherwise.
+- **CPU time** is what the kernel counts for the process and its threads.
 
 Run it on a machine that does nothing else. `--quick` shows in two minutes whether everything works; `--only GROUP`
 measures one part again and keeps the others.
 """
+
+
+# How a page calls what results.csv has under another name.
+LABELS = {"flights": "round trips"}
 
 
 def number(value):
@@ -56,7 +63,8 @@ def place_in_table(name):
 
 def table(results, group, cases, metrics, ratios=(), label=str, what=""):
     """A row for each case and handler."""
-    columns = [what, "", *[f"{m}, {results.units.get((group, m), '')}".rstrip(", ") for m in metrics], *[f"ratio {m}" for m in ratios]]
+    shown = lambda metric: LABELS.get(metric, metric)
+    columns = [what, "", *[f"{shown(m)}, {results.units.get((group, m), '')}".rstrip(", ") for m in metrics], *[f"ratio {shown(m)}" for m in ratios]]
     rows = [columns, ["---"] * 2 + ["--:"] * (len(columns) - 2)]
     for case in cases:
         first = label(case)
@@ -124,18 +132,17 @@ def machine(results):
 
 
 def of_flights(results):
-    text = """A flight is what is sent before an answer is waited for: each costs one round trip of the network. Counted by a proxy
+    text = """What is sent before the next answer is awaited counts as one round trip, however many commands are in it. Counted by a proxy
 between PHP and Redis, on a connection that exists already (persistent=0 makes a new one each time, which costs another round
-trip that is not counted here). `commands` were sent; `run in Redis` are those with the ones that scripts call.
+trip that is not counted here). `commands` were sent by PHP; `run in Redis` includes those that scripts call.
 
 """
-    text += picture("flights", "Flights of each kind of request")
+    text += picture("flights", "Round trips of each kind of request")
     return text + "\n" + table(results, "flights", results.cases("flights"), ("flights", "commands", "run in Redis", "connections"), ("flights",))
 
 
 def of_cycles(results):
-    text = """A cycle is what a request does with its session: start, read, change a counter beside a payload of the given size, write and
-close. Many cycles in one PHP process of the command line.
+    text = """Many cycles in one PHP process of the command line.
 
 """
     for transport in ("TCP", "Unix socket", "TLS"):
@@ -151,8 +158,8 @@ close. Many cycles in one PHP process of the command line.
 
 
 def of_web(results):
-    text = """nginx, PHP-FPM with four workers and opcache, and wrk with eight connections, each request with one of 2000 visitors by chance.
-The page does nothing but count in a session of 1 KB, so this is the most that a handler can matter; the more a real page does,
+    text = """nginx, PHP-FPM with four workers and opcache, and wrk with eight connections; each request is of one of 2000 visitors, chosen at random.
+The page does nothing but count in a session of 1 KB, so a handler matters here as much as it can; the more a real page does,
 the closer all handlers are to each other.
 
 """
@@ -161,7 +168,7 @@ the closer all handlers are to each other.
 
 
 def of_latency(results):
-    text = """The cycle of 200 B through a proxy that holds back every byte for the given time, each way.
+    text = """The cycle of 200 B through a proxy that delays every byte by the given time, in each direction.
 
 """
     text += picture("latency", "Time of a locked request, by latency") + "\n"
@@ -170,13 +177,13 @@ def of_latency(results):
 
 
 def of_contention(results):
-    text = f"""Workers that all want one session and hold it for {contention.HOLD * 1e3:.0f} ms. A burst: each wants it once, all at the same time.
-`8 × 20`: eight workers, 20 times each, with a random pause of that mean in between. A hand-over is from the moment that one
-begins to write until the next one, that waits already, is in. Commands per turn were counted by MONITOR in a run of its own.
-Lost updates are increments of the counter that are not in the session at the end.
+    text = f"""Workers that all want one session and hold it for {contention.HOLD * 1e3:.0f} ms. In a *burst* each wants it once, all at the same time.
+In `8 × 20` eight workers want it 20 times each, with a random pause between, whose mean is given. A *hand-over* lasts from the moment when one
+worker begins to write until the next one, which is already waiting, has the session. Commands per turn were counted by MONITOR in a run of
+its own. Lost updates are increments of the counter that are missing in the session at the end.
 
 Order when requests are long (24 requests of 1 s each: 14 at once, then one a second; each run of `tests/it/lock_order.rs`
-measures it): the longest wait is 13.2 s. In perfect order it is 13.1 s; nobody is served before one who came a second earlier.
+measures it): the longest wait is 13.2 s, and 13.1 s would be perfect order. No request is served before one that came a second earlier.
 
 php-redis polls: Debian's version every 2 ms unless `lock_wait_time` says otherwise, newer ones every 20 ms. Both are here;
 ratios compare with the 2 ms.
@@ -188,17 +195,17 @@ ratios compare with the 2 ms.
 
 
 def of_cost(results):
-    text = "Start-up: `php` from start to end with an empty script, without any handler, and with each.\n\n"
+    text = "Start-up: `php` from start to end with an empty script, without any handler and with each of them.\n\n"
     text += table(results, "cost", ["start-up"], ("CPU", "wall"), ("CPU", "wall"))
-    text += "\nA worker of PHP-FPM after a second of requests. `private` is memory that it shares with no other worker.\n\n"
+    text += "\nA worker of PHP-FPM after a second of requests. `private` is memory that it does not share with other workers.\n\n"
     cases = [case for case in results.cases("cost") if case != "start-up"]
     return text + table(results, "cost", cases, ("RSS", "private", "connections", "threads"), ("RSS", "private"))
 
 
 def of_growth(results):
     count = lambda case: f"{case.split(' sessions')[0]} sessions"
-    text = f"""Redis with sessions of {growth.PAYLOAD} B of data, and cycles with sessions of them by chance. All handlers store the same bytes
-under the same keys. [Capacity](capacity.md) carries this on to 100 million sessions.
+    text = f"""Redis with sessions of {growth.PAYLOAD} B of data, and cycles with sessions chosen from them at random. All handlers store the same bytes
+under the same keys. [Capacity](capacity.md) continues this to 100 million sessions.
 
 """
     fills = [case for case in results.cases("growth") if case.endswith(" sessions")]
@@ -207,7 +214,7 @@ under the same keys. [Capacity](capacity.md) carries this on to 100 million sess
     cases = [case for case in results.cases("growth") if "locked" in case]
     text += table(results, "growth", cases, ("PHP CPU", "Redis CPU", "wall"), ("PHP CPU", "Redis CPU"))
     text += """
-A cluster, all of whose primaries share the one CPU, so this shows what finding the right one costs, not how much a cluster can
+A cluster whose primaries all share the one CPU: this shows what it costs to find the right primary, not how much a cluster can
 serve. php-redis has no locks in a cluster, and asks for the map of slots in each request unless `redis.clusters.cache_slots` is on.
 
 """
@@ -216,16 +223,16 @@ serve. php-redis has no locks in a cluster, and asks for the map of slots in eac
 
 
 def of_instructions(results):
-    text = """Instructions of a cycle, counted by valgrind: all of PHP's process, and those inside of the extension alone. They do not depend
+    text = """Instructions of a cycle, counted by valgrind: those of the whole PHP process, and those inside the extension alone. They do not depend
 on what else the machine does, so `scripts/test` compares the latter with `bench/instructions.json`, and fails where they have
-grown by over 3 %. What the kernel does for a cycle, most of its time, is not in them.
+grown by more than 3 %. The work of the kernel, most of a cycle's time, is not included.
 
 """
     return text + table(results, "instructions", results.cases("instructions"), ("in the extension", "altogether"), ("altogether",))
 
 
 SECTIONS = (
-    ("flights", "Flights and commands", of_flights),
+    ("flights", "Round trips and commands", of_flights),
     ("cycles", "CPU time and time of a cycle", of_cycles),
     ("web", "Requests through PHP-FPM", of_web),
     ("latency", "With a slow network", of_latency),

@@ -51,7 +51,7 @@ def why_web(locked):
 
 
 WEB_FLOOR = {
-    False: "Two round trips are what reading and writing take; what is left of the handler's part are system calls of both sides.",
+    False: "Two round trips are what reading and writing take; the rest of the handler's part is system calls of both sides.",
     True: "Two round trips are the least that a lock and its release can take, and the release must compare before it writes: a "
           "script, whose start alone costs Redis several µs.",
 }
@@ -72,7 +72,7 @@ def why_memory(case):
         (ours, own), (peer, peer_own) = ((results.median("cost", case, name, "RSS"), results.median("cost", case, name, "private"))
                                          for name in (h.OURS, h.PEER))
         return (f"It is {(ours - peer) * 1024:.0f} KB, most of it code that all workers share: TLS is built in, where php-redis uses "
-                f"OpenSSL of PHP's. A further worker takes {own * 1024:.0f} KB of its own ({peer_own * 1024:.0f} KB with php-redis), in which are the "
+                f"the OpenSSL of PHP. A further worker takes {own * 1024:.0f} KB of its own ({peer_own * 1024:.0f} KB with php-redis), in which are the "
                 f"buffers of the connection and a thread.")
     return why
 
@@ -86,7 +86,7 @@ def why_cycle(case, size):
         return (f"PHP itself takes about {bare:.0f} of the {ours:.0f} µs, as with `files`: it decodes and encodes the session, whatever the "
                 f"handler. Without that part it is {ours - bare:.0f} µs here and {peer - bare:.0f} µs with php-redis, or "
                 f"{(ours - bare) / (peer - bare):.2f} of it, and most of that is the kernel's: to send and to receive twice. "
-                f"The time on the clock, with that of Redis, is {wall:.2f} of php-redis'.")
+                f"The elapsed time, with that of Redis, is {wall:.2f} of php-redis'.")
     return why
 
 
