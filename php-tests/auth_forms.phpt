@@ -9,7 +9,7 @@ only_on('tcp', 'starts a server of its own, so the topology makes no difference'
 <?php
 require __DIR__ . '/common.inc';
 
-$server = OwnServer::on_free_port('--requirepass', 'p&s=s');
+$server = new OwnServer('--password', 'p&s=s');
 $probe = new Server("tcp://127.0.0.1:$server->port?auth=p%26s%3Ds");
 $probe->ask('ACL', 'SETUSER', 'sue', 'reset', 'on', '>s,p', '~*', '&*', '+@all');
 $forms = [

@@ -9,7 +9,7 @@ only_on('tcp', 'starts a server of its own, so the topology makes no difference'
 <?php
 require __DIR__ . '/common.inc';
 
-$server = OwnServer::on_free_port();
+$server = new OwnServer();
 $probe = new Server("tcp://127.0.0.1:$server->port");
 $probe->ask('SET', KEY . 'alice', 'name|s:5:"alice";');
 $probe->ask('SET', KEY . 'bob', 'name|s:3:"bob";');

@@ -11,7 +11,7 @@ require __DIR__ . '/common.inc';
 
 const LOCK = KEY . 'visitor_LOCK';
 ini_set('redis.session.locking_enabled', '1');
-$server = OwnServer::on_free_port();
+$server = new OwnServer();
 $probe = new Server("tcp://127.0.0.1:$server->port");
 ini_set('session.save_path', "tcp://127.0.0.1:$server->port?read_timeout=0.3");
 show_messages();

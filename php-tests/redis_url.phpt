@@ -9,7 +9,7 @@ only_on('tcp', 'starts a server of its own, so the topology makes no difference'
 <?php
 require __DIR__ . '/common.inc';
 
-$server = OwnServer::on_free_port('--requirepass', 'p/w#1');
+$server = new OwnServer('--password', 'p/w#1');
 ini_set('session.save_path', "redis://:p%2Fw%231@127.0.0.1:$server->port/3");
 session_id('visitor');
 var_dump(session_start());

@@ -10,7 +10,7 @@ not_with_locking('the server forgets the lock too');
 <?php
 require __DIR__ . '/common.inc';
 
-$server = OwnServer::on_free_port();
+$server = new OwnServer();
 show_messages();
 ini_set('session.save_path', "tcp://127.0.0.1:$server->port");
 session_id('visitor');

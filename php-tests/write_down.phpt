@@ -9,7 +9,7 @@ only_on('tcp', 'starts a server of its own, so the topology makes no difference'
 <?php
 require __DIR__ . '/common.inc';
 
-$server = OwnServer::on_free_port();
+$server = new OwnServer();
 show_messages();
 ini_set('session.save_path', "tcp://127.0.0.1:$server->port");
 session_start();

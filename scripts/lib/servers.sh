@@ -3,21 +3,24 @@
 # scripts/servers runs as well, and which ends them however the script ends.
 # Sourced, never run.
 
+# shellcheck source=scripts/lib/packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+# shellcheck source=scripts/lib/build.sh
+source "$(dirname "${BASH_SOURCE[0]}")/build.sh"
+
 # Sets SERVERS_PROGRAM to the program, which it builds unless it is newer than
 # its sources (some seconds, the first time). $1: the checkout.
 build_servers() {
-  local target=${CARGO_TARGET_DIR:-$1/target}/servers cargo=${CARGO:-}
+  local target=${CARGO_TARGET_DIR:-$1/target}/servers
   SERVERS_PROGRAM=$target/debug/servers
-  if [[ -x $SERVERS_PROGRAM && ! $(find "$1/tools/servers" -newer "$SERVERS_PROGRAM" -print -quit) ]]; then return 0; fi
-  if [[ ! $cargo ]]; then cargo=$(PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin command -v cargo) || cargo=; fi
-  if [[ ! $cargo ]]; then
-    printf '%s: the program that starts servers is not built, and cargo not found: install Rust (scripts/test --only packages)\n' "$0" >&2
-    exit 2
+  if [[ ! -x $SERVERS_PROGRAM || $(find "$1/tools/servers" -newer "$SERVERS_PROGRAM" -print -quit) ]]; then
+    find_cargo "$(wanted_rust "$1")"
+    # A target directory of its own: other builds choose other features.
+    PATH=$(dirname "$CARGO"):$PATH CARGO_TARGET_DIR=$target "$CARGO" build --quiet --locked --package servers \
+      --manifest-path "$1/Cargo.toml" >&2 || die "cannot build tools/servers; cargo's messages are above."
+    touch "$SERVERS_PROGRAM" # cargo leaves alone what has not changed
   fi
-  # A target directory of its own: other builds choose other features.
-  PATH=$(dirname "$cargo"):$PATH CARGO_TARGET_DIR=$target "$cargo" build --quiet --locked --package servers \
-    --manifest-path "$1/Cargo.toml" >&2 || { printf '%s: cannot build tools/servers; see above\n' "$0" >&2; exit 2; }
-  touch "$SERVERS_PROGRAM" # cargo leaves alone what has not changed
+  SERVERS_PROGRAM=$(realpath "$SERVERS_PROGRAM")
 }
 
 # Starts servers and sets the variables that the program prints, SERVERS_... .
