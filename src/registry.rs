@@ -14,9 +14,9 @@ use crate::client::endpoint::Pool;
 use crate::client::login::Role;
 use crate::config::save_path::{Host, ParseError, SavePath};
 use crate::error::Error;
-use crate::lock::renewal::Leases;
+use crate::lock::renewal::LockRenewer;
 use crate::runtime::threads::worker;
-use crate::topology::Target;
+use crate::topology::Backend;
 
 /// Save paths that a process remembers; an application may make up a new one
 /// for each request.
@@ -48,13 +48,13 @@ pub struct Process {
     helper: OnceLock<Arc<ScheduledThreadPool>>,
     /// Whether the log knows that there can be no helper.
     told: AtomicBool,
-    targets: Mutex<Vec<(String, Arc<Target>)>>,
+    backends: Mutex<Vec<(String, Arc<Backend>)>>,
     /// The servers that are in use, each for one login.
     pools: Mutex<Vec<(Host, Role, Weak<Pool>)>>,
     /// What phpinfo() shows.
     pub counters: Arc<Counters>,
     /// The locks that this process keeps.
-    pub leases: Arc<Leases>,
+    pub leases: Arc<LockRenewer>,
 }
 
 /// How the connections of this process have fared.
@@ -117,7 +117,7 @@ impl Process {
                 pid,
                 helper: OnceLock::new(),
                 told: AtomicBool::new(false),
-                targets: Mutex::default(),
+                backends: Mutex::default(),
                 pools: Mutex::default(),
                 counters: Arc::default(),
                 leases: Arc::default(),
@@ -153,23 +153,23 @@ impl Process {
     ///
     /// # Errors
     /// The save path is malformed.
-    pub fn target(&self, save_path: &str) -> Result<(Arc<Target>, Vec<String>), ParseError> {
+    pub fn backend(&self, save_path: &str) -> Result<(Arc<Backend>, Vec<String>), ParseError> {
         self.close_old();
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = targets.iter().position(|(known, _)| known == save_path) {
-            targets.get_mut(at..).unwrap_or_default().rotate_left(1);
-            if let Some((_, target)) = targets.last() {
-                return Ok((target.clone(), Vec::new()));
+        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = backends.iter().position(|(known, _)| known == save_path) {
+            backends.get_mut(at..).unwrap_or_default().rotate_left(1);
+            if let Some((_, backend)) = backends.last() {
+                return Ok((backend.clone(), Vec::new()));
             }
         }
         let parsed = SavePath::parse(save_path)?;
-        let target = Arc::new(Target::new(parsed.save_path, self));
-        targets.push((save_path.to_owned(), target.clone()));
+        let backend = Arc::new(Backend::new(parsed.save_path, self));
+        backends.push((save_path.to_owned(), backend.clone()));
         let most = MAX_SERVERS.load(Ordering::Relaxed);
-        while targets.len() > 1 && (targets.len() > MAX_TARGETS || self.servers() > most) {
-            targets.remove(0); // the one that was not asked for the longest
+        while backends.len() > 1 && (backends.len() > MAX_TARGETS || self.servers() > most) {
+            backends.remove(0); // the one that was not asked for the longest
         }
-        Ok((target, parsed.warnings))
+        Ok((backend, parsed.warnings))
     }
 
     /// The connections to the server of `host`, shared by all save paths that

@@ -11,9 +11,9 @@ use redis::{RedisResult, Value};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::client::dns::Unresolved;
-use crate::client::link::Link;
+use crate::client::link::ConnectionLike;
 use crate::client::login::{self, Manners, Role, Style};
-use crate::client::resp::{Reader, garbage, pack};
+use crate::client::resp::{Reader, pack, protocol_error};
 use crate::client::socket::{Idle, Socket};
 use crate::client::tls;
 use crate::config::save_path::{Address, Host, STILL_FILES, Tls};
@@ -156,7 +156,7 @@ impl Connection {
             }
             _ => {
                 self.open = false;
-                Err(garbage("an unexpected answer to SELECT"))
+                Err(protocol_error("an unexpected answer to SELECT"))
             }
         }
     }
@@ -241,7 +241,7 @@ impl Connection {
     /// Only an exchange that ends well leaves the connection usable.
     fn begin(&mut self, limit: Duration) -> RedisResult<()> {
         if !std::mem::take(&mut self.open) {
-            return Err(garbage("nothing: this connection has failed before"));
+            return Err(protocol_error("nothing: this connection has failed before"));
         }
         self.socket().start(limit);
         Ok(())
@@ -324,7 +324,7 @@ impl Write for Stream {
     }
 }
 
-impl Link for Connection {
+impl ConnectionLike for Connection {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
         let must_select = self.must_select()?;
         let mut packed = std::mem::take(&mut self.packed);

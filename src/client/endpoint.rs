@@ -12,15 +12,15 @@ use redis::{RedisError, RedisResult};
 use rustls::ClientConfig;
 
 use crate::client::connection::{Connection, hung_up};
-use crate::client::link::{Asking, Link};
+use crate::client::link::{Asking, ConnectionLike};
 use crate::client::login::{Manners, Role};
 use crate::config::save_path::Host;
 use crate::error::{Error, ends_connection, was_closed};
 use crate::registry::Process;
 use crate::runtime::deadline::left;
 
-use super::pool::Slot;
-pub use super::pool::{Checkout, Pool};
+use super::pool::PoolEntry;
+pub use super::pool::{Pool, PooledConnection};
 
 /// One server, and the connections to it.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl Endpoint {
 
     /// The same server, with no more than `limit` to connect and to log in.
     #[must_use]
-    pub fn hasty(&self, limit: Duration) -> Self {
+    pub fn with_timeout_cap(&self, limit: Duration) -> Self {
         let host = Host { timeout: self.host.timeout.min(limit), ..self.host.clone() };
         Self { host, ..self.clone() }
     }
@@ -70,10 +70,10 @@ impl Endpoint {
     /// Opens a connection that is not kept here.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    pub fn open(&self) -> Result<Connection, Trouble> {
+    /// See [`AttemptError`].
+    pub fn open(&self) -> Result<Connection, AttemptError> {
         Connection::open(&self.host, self.role, self.tls()?.as_ref(), &self.pool.manners)
-            .map_err(Trouble::Connect)
+            .map_err(AttemptError::Connect)
     }
 
     /// Closes the connections that are not to outlive a request.
@@ -95,11 +95,11 @@ impl Endpoint {
     /// that can be repeated. Any other failure closes the connection.
     ///
     /// # Errors
-    /// See [`Trouble`].
+    /// See [`AttemptError`].
     pub fn run<T>(
         &self,
-        exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
-    ) -> Result<T, Trouble> {
+        exchange: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
+    ) -> Result<T, AttemptError> {
         let mut checkout = self.check_out()?;
         self.run_on(&mut checkout, exchange)
     }
@@ -108,8 +108,8 @@ impl Endpoint {
     /// the connection the answer will come on.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    pub fn send(&self, command: &[&[u8]]) -> Result<Checkout, Trouble> {
+    /// See [`AttemptError`].
+    pub fn send(&self, command: &[&[u8]]) -> Result<PooledConnection, AttemptError> {
         let mut checkout = self.check_out()?;
         self.run_on(&mut checkout, |link| link.send(command))?;
         Ok(checkout)
@@ -117,9 +117,9 @@ impl Endpoint {
 
     fn run_on<T>(
         &self,
-        slot: &mut Slot,
-        mut exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
-    ) -> Result<T, Trouble> {
+        slot: &mut PoolEntry,
+        mut exchange: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
+    ) -> Result<T, AttemptError> {
         let asking = self.asking;
         let mut exchange = |link: &mut Connection| {
             if asking { exchange(&mut Asking(link)) } else { exchange(link) }
@@ -144,44 +144,44 @@ impl Endpoint {
             self.pool.manners.learn(style);
         } else if let Some(reason) = connection.doubt() {
             slot.close();
-            return Err(Trouble::Connect(hung_up(&self.host, reason)));
+            return Err(AttemptError::Connect(hung_up(&self.host, reason)));
         }
         slot.conclude(answer)
     }
 
-    fn check_out(&self) -> Result<Checkout, Trouble> {
+    fn check_out(&self) -> Result<PooledConnection, AttemptError> {
         self.pool.check_out(left(self.host.timeout)).map_err(|reason| {
-            Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
+            AttemptError::Connect(Error::Connect { host: self.host.address.to_string(), reason })
         })
     }
 
     /// What `trouble` means for an operation on this server.
-    pub fn failure(&self, trouble: Trouble) -> Error {
+    pub fn failure(&self, trouble: AttemptError) -> Error {
         match trouble {
-            Trouble::Connect(error) => error,
-            Trouble::Exchange(error) => Error::from_server(&self.host.address, &error),
+            AttemptError::Connect(error) => error,
+            AttemptError::Exchange(error) => Error::from_server(&self.host.address, &error),
         }
     }
 
     /// The TLS settings for a new connection, as their files are now.
-    fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Trouble> {
+    fn tls(&self) -> Result<Option<Arc<ClientConfig>>, AttemptError> {
         let Some(options) = &self.host.tls else { return Ok(None) };
         self.pool.tls.config(options).map(Some).map_err(|reason| {
-            Trouble::Connect(Error::Connect { host: self.host.address.to_string(), reason })
+            AttemptError::Connect(Error::Connect { host: self.host.address.to_string(), reason })
         })
     }
 }
 
 /// Why an exchange did not come to an end, for whoever can do something.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum AttemptError {
     /// There is no connection: nothing was sent.
     Connect(Error),
     /// What the server answered, or what ended the connection.
     Exchange(RedisError),
 }
 
-impl Trouble {
+impl AttemptError {
     /// Whether the server did not answer in time.
     pub fn is_timeout(&self) -> bool {
         match self {
@@ -191,13 +191,13 @@ impl Trouble {
     }
 }
 
-impl Checkout {
+impl PooledConnection {
     /// The longest wait for an answer on it.
     pub fn read_timeout(&self) -> Duration {
-        self.connection.as_deref().map_or(Duration::ZERO, Link::read_timeout)
+        self.connection.as_deref().map_or(Duration::ZERO, ConnectionLike::read_timeout)
     }
 
-    /// Waits up to `patience` for the answer to what was sent, see [`Link`].
+    /// Waits up to `patience` for the answer to what was sent, see [`ConnectionLike`].
     ///
     /// # Errors
     /// What the server answered, or what ended the connection.
@@ -214,7 +214,7 @@ impl Checkout {
     }
 }
 
-impl Slot {
+impl PoolEntry {
     /// The connection in here, if it can be used in this `era`, for the
     /// database and with the time limits of `host`.
     fn live(&mut self, era: u64, host: &Host) -> Option<&mut Connection> {
@@ -233,8 +233,9 @@ impl Slot {
         role: Role,
         tls: Option<&Arc<ClientConfig>>,
         manners: &Manners,
-    ) -> Result<&mut Connection, Trouble> {
-        let connection = Connection::open(host, role, tls, manners).map_err(Trouble::Connect)?;
+    ) -> Result<&mut Connection, AttemptError> {
+        let connection =
+            Connection::open(host, role, tls, manners).map_err(AttemptError::Connect)?;
         let connection = Box::new(connection);
         self.counters.open.fetch_add(1, Ordering::Relaxed);
         tracing::info!(host = %host.address, "connected");
@@ -244,12 +245,12 @@ impl Slot {
 
     /// Closes the connection if what it has answered is of no use: more may be
     /// on its way, which would be taken for the answer to somebody else.
-    fn conclude<T>(&mut self, answer: RedisResult<T>) -> Result<T, Trouble> {
+    fn conclude<T>(&mut self, answer: RedisResult<T>) -> Result<T, AttemptError> {
         answer.map_err(|error| {
             if ends_connection(&error) {
                 self.close();
             }
-            Trouble::Exchange(error)
+            AttemptError::Exchange(error)
         })
     }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use redis::{RedisResult, Value};
 
-use crate::client::resp::garbage;
+use crate::client::resp::protocol_error;
 use crate::error::reason;
 
 /// How much later than asked for a server may answer WAIT.
 const LATE: Duration = Duration::from_millis(200);
 
 /// Sends commands to a server.
-pub trait Link {
+pub trait ConnectionLike {
     /// Sends `commands` in one flight and returns an answer to each.
     ///
     /// # Errors
@@ -25,12 +25,12 @@ pub trait Link {
     fn call(&mut self, command: &[&[u8]]) -> RedisResult<Value> {
         match self.call_all(&[command])?.pop() {
             Some(answer) => answer.extract_error(),
-            None => Err(garbage("no answer")),
+            None => Err(protocol_error("no answer")),
         }
     }
 
     /// Sends a command that the server answers when it sees fit. Until
-    /// [`Link::receive`] has got the answer, the connection is of no other
+    /// [`ConnectionLike::receive`] has got the answer, the connection is of no other
     /// use, and closed if it is given back.
     ///
     /// # Errors
@@ -56,9 +56,9 @@ pub trait Link {
 
 /// A connection to a node of a cluster that is receiving a slot: it answers
 /// only what says that it was sent there, each command by itself.
-pub struct Asking<'a>(pub &'a mut dyn Link);
+pub struct Asking<'a>(pub &'a mut dyn ConnectionLike);
 
-impl Link for Asking<'_> {
+impl ConnectionLike for Asking<'_> {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
         let asking: &[&[u8]] = &[b"ASKING"];
         let commands: Vec<_> = commands.iter().flat_map(|command| [asking, *command]).collect();
@@ -87,9 +87,9 @@ impl Link for Asking<'_> {
 /// A connection on which each command is followed, in the same flight, by a
 /// wait until that many replicas have what was written; with none asked for,
 /// the connection as it is.
-pub struct Confirmed<'a> {
+pub struct WaitForReplicas<'a> {
     /// The connection.
-    pub link: &'a mut dyn Link,
+    pub link: &'a mut dyn ConnectionLike,
     /// How many replicas are asked for.
     pub replicas: u32,
     /// How long they are waited for, if not for as long as for any answer.
@@ -100,7 +100,7 @@ pub struct Confirmed<'a> {
     pub refusal: Option<String>,
 }
 
-impl Link for Confirmed<'_> {
+impl ConnectionLike for WaitForReplicas<'_> {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
         if self.replicas == 0 {
             return self.link.call_all(commands);

@@ -33,8 +33,8 @@ pub struct Pool {
     pub(super) era: AtomicU64,
     counters: Arc<Counters>,
     /// None while it is in use.
-    first: Mutex<Option<Slot>>,
-    others: OnceLock<r2d2::Pool<Slots>>,
+    first: Mutex<Option<PoolEntry>>,
+    others: OnceLock<r2d2::Pool<ConnectionManager>>,
 }
 
 impl Pool {
@@ -44,7 +44,7 @@ impl Pool {
             tls: tls::Context::default(),
             manners: Manners::default(),
             era: AtomicU64::default(),
-            first: Mutex::new(Some(Slot::new(counters.clone()))),
+            first: Mutex::new(Some(PoolEntry::new(counters.clone()))),
             counters,
             others: OnceLock::new(),
         }
@@ -54,24 +54,27 @@ impl Pool {
     ///
     /// # Errors
     /// Words for the operator.
-    pub(super) fn check_out(self: &Arc<Self>, patience: Duration) -> Result<Checkout, String> {
+    pub(super) fn check_out(
+        self: &Arc<Self>,
+        patience: Duration,
+    ) -> Result<PooledConnection, String> {
         let ends = Instant::now() + patience;
         if let Some(found) = self.look() {
             return Ok(found);
         }
         let Some(others) = self.others() else {
-            return Ok(Checkout(Lent::Alone(Slot::new(self.counters.clone()))));
+            return Ok(PooledConnection(Lent::Alone(PoolEntry::new(self.counters.clone()))));
         };
         loop {
             let left = ends.saturating_duration_since(Instant::now());
             if let Ok(other) = others.get_timeout(left.min(LOOK)) {
                 if other.connection.is_some() {
-                    return Ok(Checkout(Lent::Other(other)));
+                    return Ok(PooledConnection(Lent::Other(other)));
                 }
                 // It was made for a thread that then took another one. What is
                 // connected comes first, or there would be more connections
                 // than are ever used at a time.
-                return Ok(self.look().unwrap_or(Checkout(Lent::Other(other))));
+                return Ok(self.look().unwrap_or(PooledConnection(Lent::Other(other))));
             }
             if let Some(found) = self.look() {
                 return Ok(found);
@@ -83,25 +86,25 @@ impl Pool {
     }
 
     /// A slot that nobody uses, a connected one if there is one.
-    fn look(self: &Arc<Self>) -> Option<Checkout> {
+    fn look(self: &Arc<Self>) -> Option<PooledConnection> {
         let first = self.first().take();
-        let first = first.map(|slot| Checkout(Lent::First { slot, pool: self.clone() }));
+        let first = first.map(|slot| PooledConnection(Lent::First { slot, pool: self.clone() }));
         if first.as_ref().is_some_and(|first| first.connection.is_some()) {
             return first;
         }
         let mut empty = Vec::new(); // given back at the end only, or they came again
         while let Some(other) = self.idle() {
             if other.connection.is_some() {
-                return Some(Checkout(Lent::Other(other)));
+                return Some(PooledConnection(Lent::Other(other)));
             }
             empty.push(other);
         }
-        first.or_else(|| empty.pop().map(|other| Checkout(Lent::Other(other))))
+        first.or_else(|| empty.pop().map(|other| PooledConnection(Lent::Other(other))))
     }
 
     /// None while the process cannot have the thread that r2d2 needs: then each
     /// exchange beside another has a connection of its own.
-    fn others(&self) -> Option<&r2d2::Pool<Slots>> {
+    fn others(&self) -> Option<&r2d2::Pool<ConnectionManager>> {
         if let Some(others) = self.others.get() {
             return Some(others);
         }
@@ -115,16 +118,16 @@ impl Pool {
                 .max_lifetime(None)
                 .thread_pool(helper)
                 .error_handler(Box::new(r2d2::NopErrorHandler))
-                .build_unchecked(Slots(self.counters.clone()))
+                .build_unchecked(ConnectionManager(self.counters.clone()))
         }))
     }
 
     /// One of r2d2's slots that nobody uses.
-    fn idle(&self) -> Option<r2d2::PooledConnection<Slots>> {
+    fn idle(&self) -> Option<r2d2::PooledConnection<ConnectionManager>> {
         self.others.get()?.try_get()
     }
 
-    fn all_idle(&self) -> Vec<r2d2::PooledConnection<Slots>> {
+    fn all_idle(&self) -> Vec<r2d2::PooledConnection<ConnectionManager>> {
         std::iter::from_fn(|| self.idle()).collect()
     }
 
@@ -136,7 +139,7 @@ impl Pool {
 
     /// Whether one of those that nobody uses now was closed by the other side.
     pub(super) fn is_cut_off(&self) -> bool {
-        let is_dead = |slot: &mut Slot| {
+        let is_dead = |slot: &mut PoolEntry| {
             slot.connection.as_deref_mut().is_some_and(|connection| !connection.is_usable())
         };
         self.first().as_mut().is_some_and(is_dead)
@@ -144,8 +147,8 @@ impl Pool {
     }
 
     /// Closes the connections that nobody uses now, and that are `unwanted`.
-    pub(super) fn close_idle(&self, mut unwanted: impl FnMut(&Slot) -> bool) {
-        let mut close = |slot: &mut Slot| {
+    pub(super) fn close_idle(&self, mut unwanted: impl FnMut(&PoolEntry) -> bool) {
+        let mut close = |slot: &mut PoolEntry| {
             if unwanted(slot) {
                 slot.close();
             }
@@ -175,13 +178,13 @@ impl Pool {
         }
     }
 
-    fn first(&self) -> MutexGuard<'_, Option<Slot>> {
+    fn first(&self) -> MutexGuard<'_, Option<PoolEntry>> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Why there was no slot within `patience`.
-fn full(others: &r2d2::Pool<Slots>, patience: Duration) -> String {
+fn full(others: &r2d2::Pool<ConnectionManager>, patience: Duration) -> String {
     if others.state().connections >= others.max_size() {
         let all = others.max_size() + 1;
         format!("all {all} connections of this process are in use (redis_session.max_connections)")
@@ -193,22 +196,22 @@ fn full(others: &r2d2::Pool<Slots>, patience: Duration) -> String {
 
 /// A slot in use. A connection whose last exchange did not end well is closed
 /// when it is given back.
-pub struct Checkout(Lent);
+pub struct PooledConnection(Lent);
 
 enum Lent {
     First {
-        slot: Slot,
+        slot: PoolEntry,
         pool: Arc<Pool>,
     },
-    Other(r2d2::PooledConnection<Slots>),
+    Other(r2d2::PooledConnection<ConnectionManager>),
     /// Not kept afterwards.
-    Alone(Slot),
+    Alone(PoolEntry),
 }
 
-impl Deref for Checkout {
-    type Target = Slot;
+impl Deref for PooledConnection {
+    type Target = PoolEntry;
 
-    fn deref(&self) -> &Slot {
+    fn deref(&self) -> &PoolEntry {
         match &self.0 {
             Lent::First { slot, .. } | Lent::Alone(slot) => slot,
             Lent::Other(slot) => slot,
@@ -216,8 +219,8 @@ impl Deref for Checkout {
     }
 }
 
-impl DerefMut for Checkout {
-    fn deref_mut(&mut self) -> &mut Slot {
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut PoolEntry {
         match &mut self.0 {
             Lent::First { slot, .. } | Lent::Alone(slot) => slot,
             Lent::Other(slot) => slot,
@@ -225,20 +228,20 @@ impl DerefMut for Checkout {
     }
 }
 
-impl Drop for Checkout {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         if self.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
             self.close();
         }
         if let Lent::First { slot, pool } = &mut self.0 {
-            let empty = Slot::new(slot.counters.clone());
+            let empty = PoolEntry::new(slot.counters.clone());
             *pool.first() = Some(std::mem::replace(slot, empty));
         }
     }
 }
 
 /// Room for one connection.
-pub struct Slot {
+pub struct PoolEntry {
     pub(super) connection: Option<Box<Connection>>,
     /// The one it was made in, see [`Pool::era`].
     pub(super) era: u64,
@@ -247,7 +250,7 @@ pub struct Slot {
     pub(super) counters: Arc<Counters>,
 }
 
-impl Slot {
+impl PoolEntry {
     fn new(counters: Arc<Counters>) -> Self {
         Self { connection: None, era: 0, expires: None, counters }
     }
@@ -276,28 +279,28 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for PoolEntry {
     fn drop(&mut self) {
         self.close();
     }
 }
 
 /// Makes slots; they do their connecting themselves.
-pub struct Slots(Arc<Counters>);
+pub struct ConnectionManager(Arc<Counters>);
 
-impl r2d2::ManageConnection for Slots {
-    type Connection = Slot;
+impl r2d2::ManageConnection for ConnectionManager {
+    type Connection = PoolEntry;
     type Error = io::Error;
 
-    fn connect(&self) -> io::Result<Slot> {
-        Ok(Slot::new(self.0.clone()))
+    fn connect(&self) -> io::Result<PoolEntry> {
+        Ok(PoolEntry::new(self.0.clone()))
     }
 
-    fn is_valid(&self, _: &mut Slot) -> io::Result<()> {
+    fn is_valid(&self, _: &mut PoolEntry) -> io::Result<()> {
         Ok(())
     }
 
-    fn has_broken(&self, _: &mut Slot) -> bool {
+    fn has_broken(&self, _: &mut PoolEntry) -> bool {
         false
     }
 }

@@ -93,7 +93,7 @@ impl Reader {
 
     fn value(&mut self, source: &mut dyn Read, depth: usize) -> RedisResult<Value> {
         if depth > MAX_DEPTH {
-            return Err(garbage("a reply nested too deeply"));
+            return Err(protocol_error("a reply nested too deeply"));
         }
         let (kind, size) = match scalar(self.line(source)?)? {
             Head::Whole(value) => return Ok(value),
@@ -159,7 +159,7 @@ impl Reader {
         let size = line_end.unwrap_or_default();
         let line = self.buffer.get(self.start..self.start + size).unwrap_or_default();
         self.start += size + 1;
-        line.strip_suffix(b"\r").ok_or_else(|| garbage("a line without its end"))
+        line.strip_suffix(b"\r").ok_or_else(|| protocol_error("a line without its end"))
     }
 
     /// `size` bytes and the line end behind them.
@@ -179,7 +179,7 @@ impl Reader {
         }
         match self.line(source)? {
             b"" => Ok(bytes),
-            _ => Err(garbage("a value longer than announced")),
+            _ => Err(protocol_error("a value longer than announced")),
         }
     }
 
@@ -193,7 +193,7 @@ impl Reader {
         }
         if self.end == self.buffer.len() {
             if self.end >= MAX_LINE {
-                return Err(garbage("an overlong line"));
+                return Err(protocol_error("an overlong line"));
             }
             let mut larger = vec![0; self.end * 2];
             larger.get_mut(..self.end).unwrap_or_default().copy_from_slice(&self.buffer);
@@ -211,7 +211,7 @@ impl Reader {
 }
 
 /// The error for a reply that no Redis server sends.
-pub fn garbage(what: &'static str) -> RedisError {
+pub fn protocol_error(what: &'static str) -> RedisError {
     (ErrorKind::Parse, "the server sent", what.to_owned()).into()
 }
 
@@ -224,7 +224,7 @@ enum Head {
 }
 
 fn scalar(line: &[u8]) -> RedisResult<Head> {
-    let (kind, rest) = line.split_first().ok_or_else(|| garbage("an empty line"))?;
+    let (kind, rest) = line.split_first().ok_or_else(|| protocol_error("an empty line"))?;
     Ok(Head::Whole(match kind {
         b'$' | b'!' | b'=' => return Ok(Head::Sized(*kind, length(rest, MAX_BULK)?)),
         b'*' | b'~' | b'%' | b'|' | b'>' => {
@@ -236,8 +236,10 @@ fn scalar(line: &[u8]) -> RedisResult<Head> {
         b':' => Value::Int(integer(rest)?),
         b'_' => Value::Nil,
         b'#' => Value::Boolean(rest == b"t"),
-        b',' => Value::Double(text(rest).parse().map_err(|_| garbage("a malformed number"))?),
-        _ => return Err(garbage("something that is not the Redis protocol")),
+        b',' => {
+            Value::Double(text(rest).parse().map_err(|_| protocol_error("a malformed number"))?)
+        }
+        _ => return Err(protocol_error("something that is not the Redis protocol")),
     }))
 }
 
@@ -256,14 +258,14 @@ fn text(bytes: &[u8]) -> String {
 
 fn integer(digits: &[u8]) -> RedisResult<i64> {
     let digits = std::str::from_utf8(digits).ok();
-    digits.and_then(|text| text.parse().ok()).ok_or_else(|| garbage("a malformed number"))
+    digits.and_then(|text| text.parse().ok()).ok_or_else(|| protocol_error("a malformed number"))
 }
 
 /// An announced length; -1 is the null of RESP2.
 fn length(digits: &[u8], limit: usize) -> RedisResult<Option<usize>> {
     match usize::try_from(integer(digits)?) {
         Ok(size) if size <= limit => Ok(Some(size)),
-        Ok(_) => Err(garbage("a reply larger than any session")),
+        Ok(_) => Err(protocol_error("a reply larger than any session")),
         Err(_) => Ok(None),
     }
 }

@@ -37,7 +37,7 @@ pub use standalone::Standalone;
 pub use tls::{Tls, TlsVersion};
 
 use address::{Form, Place};
-use piece::{Fault, Piece};
+use piece::{Span, SpanError};
 
 /// What `session.save_path` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl SavePath {
     /// The first thing in the text that cannot be honoured. A parameter that
     /// nobody knows is only a warning.
     pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-        read(Piece::of(text)).map_err(|Fault { at, reason }| ParseError {
+        read(Span::of(text)).map_err(|SpanError { at, reason }| ParseError {
             offset: at,
             reason,
             masked: mask::masked(text),
@@ -161,7 +161,7 @@ const STANDS_ALONE: &str = "a sentinel or cluster URL stands alone: nothing may 
                             behind it (a space is written %20)";
 
 /// Reads the whole text.
-fn read(text: Piece<'_>) -> Result<Parsed, Fault> {
+fn read(text: Span<'_>) -> Result<Parsed, SpanError> {
     if let Some(at) = text.find('\0') {
         return Err(text.after(at).fault("it holds a NUL byte"));
     }
@@ -189,7 +189,7 @@ fn read(text: Piece<'_>) -> Result<Parsed, Fault> {
 
 /// Says so where the text is that of PHP's own handler for files, or what
 /// PHP has left of it or of a cluster's.
-fn refuse_files(text: Piece<'_>) -> Result<(), Fault> {
+fn refuse_files(text: Span<'_>) -> Result<(), SpanError> {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let mut parts = text.text().split(';').map(str::trim);
     let has_levels = parts.next().is_some_and(is_number);
@@ -222,7 +222,7 @@ fn is_beside_phpredis() -> bool {
 }
 
 /// Reads a URL that must be all of `text` up to its query.
-fn read_alone(text: Piece<'_>) -> Result<Place<'_>, Fault> {
+fn read_alone(text: Span<'_>) -> Result<Place<'_>, SpanError> {
     text.refuse_variable()?;
     if let Some(at) = text.find(piece::is_space) {
         return Err(text.after(at).fault(STANDS_ALONE));

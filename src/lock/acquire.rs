@@ -12,17 +12,18 @@
 mod asking;
 mod limits;
 
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult, Value};
 
-use crate::client::endpoint::{Checkout, Trouble};
-use crate::client::resp::garbage;
+use crate::client::endpoint::{AttemptError, PooledConnection};
+use crate::client::resp::protocol_error;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh};
 use crate::error::{Error, reason, was_closed};
-use crate::lock::scripts::{CLAIM_WINDOW, Scripts, Ticket, Turn, Wanted};
+use crate::lock::scripts::{AcquireReply, CLAIM_WINDOW, Existence, Scripts, Ticket};
 use crate::lock::token::{Holder, Token};
-use crate::topology::{Access, Place, Target, has_moved};
+use crate::topology::{Backend, ReadRouting, SessionLocation, has_moved};
 
 use limits::{Limit, Permit};
 
@@ -53,23 +54,14 @@ const MAX_CONFIRMATION: Duration = Duration::from_millis(100);
 /// How long a request without a limit waits at a time.
 const ENDLESS: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Something that may take several steps.
-#[derive(Debug)]
-pub enum Progress<T> {
-    /// It is done.
-    Done(T),
-    /// It is not: serve signals, then take another step.
-    Waiting,
-}
-
 /// What a request asks for.
 pub struct Request {
     /// Where the session is.
-    pub place: Place,
+    pub location: SessionLocation,
     /// What the lock will be set to.
     pub token: Token,
     /// Which sessions are wanted.
-    pub wanted: Wanted,
+    pub wanted: Existence,
     /// Whether the lock is wanted too.
     pub read_only: ReadOnly,
     /// What its read does about its TTL.
@@ -82,7 +74,7 @@ pub struct Request {
 
 /// How it ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Acquired {
     /// The session's data, if it exists; and the lock, unless read only.
     Ours(Option<Vec<u8>>),
     /// The session is not as wanted. No lock is held.
@@ -90,7 +82,7 @@ pub enum Outcome {
 }
 
 /// A request on its way to the lock.
-pub struct Queue {
+pub struct Acquisition {
     request: Request,
     started: Instant,
     ticket: Option<Ticket>,
@@ -104,14 +96,14 @@ pub struct Queue {
 /// What a request in the queue is waiting for.
 enum Wait {
     /// Its turn, in the server's queue.
-    Turn(Box<Blocked>),
+    Blocked(Box<Blocked>),
     /// The time to ask again.
     Pause(Instant),
 }
 
 /// A BLPOP that is not answered yet.
 struct Blocked {
-    checkout: Checkout,
+    checkout: PooledConnection,
     server: String,
     sent: Instant,
     _permit: Permit,
@@ -123,8 +115,8 @@ struct Blocked {
     look: Instant,
 }
 
-impl Queue {
-    /// Nothing is asked yet: see [`Queue::step`].
+impl Acquisition {
+    /// Nothing is asked yet: see [`Acquisition::step`].
     pub fn new(request: Request) -> Self {
         Self {
             request,
@@ -140,39 +132,41 @@ impl Queue {
     ///
     /// # Errors
     /// [`Error::Busy`] when patience is at its end, [`Error::Crowded`], and
-    /// those of [`Target::run`].
+    /// those of [`Backend::run`].
     pub fn step(
         &mut self,
-        target: &Target,
+        backend: &Backend,
         policy: &LockPolicy,
-    ) -> Result<Progress<Outcome>, Error> {
+    ) -> Result<Poll<Acquired>, Error> {
         let slice_ends = Instant::now() + SLICE;
         loop {
             let turn = match self.wait.take() {
-                None => Some(self.ask(target, policy)?),
+                None => Some(self.ask(backend, policy)?),
                 Some(Wait::Pause(until)) => {
                     std::thread::sleep(left_until(until.min(slice_ends)));
                     if until > slice_ends {
                         self.wait = Some(Wait::Pause(until));
                         None
                     } else {
-                        Some(self.ask(target, policy)?)
+                        Some(self.ask(backend, policy)?)
                     }
                 }
-                Some(Wait::Turn(blocked)) => {
-                    self.await_turn(target, policy, blocked, slice_ends)?
+                Some(Wait::Blocked(blocked)) => {
+                    self.await_turn(backend, policy, blocked, slice_ends)?
                 }
             };
             match turn {
-                None if Instant::now() >= slice_ends => return Ok(Progress::Waiting),
+                None if Instant::now() >= slice_ends => return Ok(Poll::Pending),
                 None => {}
-                Some(Turn::Ours(data)) => return Ok(Progress::Done(Outcome::Ours(data))),
-                Some(Turn::Unwanted) => return Ok(Progress::Done(Outcome::Unwanted)),
-                Some(Turn::Crowded(_)) => return Err(Error::Crowded { most: policy.max_waiters }),
-                Some(Turn::Stranded) => self.in_line = false,
-                Some(Turn::Busy { expires, holder, ticket }) => {
+                Some(AcquireReply::Ours(data)) => return Ok(Poll::Ready(Acquired::Ours(data))),
+                Some(AcquireReply::Unwanted) => return Ok(Poll::Ready(Acquired::Unwanted)),
+                Some(AcquireReply::Crowded(_)) => {
+                    return Err(Error::Crowded { most: policy.max_waiters });
+                }
+                Some(AcquireReply::Stranded) => self.in_line = false,
+                Some(AcquireReply::Busy { expires, holder, ticket }) => {
                     self.ticket = ticket.or(self.ticket.take());
-                    self.start_waiting(target, policy, expires, &holder)?;
+                    self.start_waiting(backend, policy, expires, &holder)?;
                 }
             }
         }
@@ -181,19 +175,19 @@ impl Queue {
     /// Waits for the answer to BLPOP until the slice ends, or it is time to look.
     fn await_turn(
         &mut self,
-        target: &Target,
+        backend: &Backend,
         policy: &LockPolicy,
         mut blocked: Box<Blocked>,
         slice_ends: Instant,
-    ) -> Result<Option<Turn>, Error> {
+    ) -> Result<Option<AcquireReply>, Error> {
         let patience = left_until(slice_ends.min(blocked.look));
         match blocked.checkout.receive(patience) {
             Ok(None) if Instant::now() >= blocked.due => {
-                self.ask_elsewhere(target, policy, silence()).map(Some)
+                self.ask_elsewhere(backend, policy, silence()).map(Some)
             }
-            Ok(None) if Instant::now() >= blocked.look => self.look(target, policy, blocked),
+            Ok(None) if Instant::now() >= blocked.look => self.look(backend, policy, blocked),
             Ok(None) => {
-                self.wait = Some(Wait::Turn(blocked));
+                self.wait = Some(Wait::Blocked(blocked));
                 Ok(None)
             }
             Ok(Some(popped)) => match baton(popped) {
@@ -201,9 +195,9 @@ impl Queue {
                     drop(blocked); // its connection carries the claim
                     self.in_line = false; // unless it is our turn now
                     match baton {
-                        None => self.ask(target, policy).map(Some),
-                        Some(baton) => self.claim(target, policy, &baton).map(|turn| {
-                            let Turn::Busy { holder, ticket, .. } = &turn else {
+                        None => self.ask(backend, policy).map(Some),
+                        Some(baton) => self.claim(backend, policy, &baton).map(|turn| {
+                            let AcquireReply::Busy { holder, ticket, .. } = &turn else {
                                 return Some(turn);
                             };
                             if Holder::of(holder) != Holder::Next {
@@ -219,26 +213,26 @@ impl Queue {
                 Err(error) => {
                     let Blocked { checkout, .. } = *blocked;
                     checkout.discard();
-                    Err(self.failure(target, &error))
+                    Err(self.failure(backend, &error))
                 }
             },
             Err(error) => {
-                if self.has_limits(target, &blocked, &error) {
+                if self.has_limits(backend, &blocked, &error) {
                     self.in_line = false;
-                    return self.ask(target, policy).map(Some);
+                    return self.ask(backend, policy).map(Some);
                 }
-                self.ask_elsewhere(target, policy, error).map(Some)
+                self.ask_elsewhere(backend, policy, error).map(Some)
             }
         }
     }
 
     /// Whether a wait failed as the server does not let us wait like that.
-    fn has_limits(&mut self, target: &Target, blocked: &Blocked, error: &RedisError) -> bool {
+    fn has_limits(&mut self, backend: &Backend, blocked: &Blocked, error: &RedisError) -> bool {
         let Some(limit) = limits::told_by(error, blocked.sent) else { return false };
         if was_closed(error) {
             // By chance, unless it happens again.
             self.hung_up += 1;
-            if self.hung_up < 2 || target.is_changing() {
+            if self.hung_up < 2 || backend.is_changing() {
                 return false;
             }
         }
@@ -250,31 +244,33 @@ impl Queue {
     /// stands, unless that is not where the session is served.
     fn look(
         &mut self,
-        target: &Target,
+        backend: &Backend,
         policy: &LockPolicy,
         mut blocked: Box<Blocked>,
-    ) -> Result<Option<Turn>, Error> {
+    ) -> Result<Option<AcquireReply>, Error> {
         let left = self.left(policy);
         if blocked.ends_late && left.is_zero() {
-            return self.ask(target, policy).map(Some);
+            return self.ask(backend, policy).map(Some);
         }
-        let Request { place, token, failover, .. } = &self.request;
-        let standing = self.standing(target, policy);
-        let turn = target.run(place, Access::Primary, *failover, |link| {
-            Scripts(link).look(&place.keys, token, standing)
+        let Request { location, token, failover, .. } = &self.request;
+        let standing = self.standing(backend, policy);
+        let turn = backend.run(location, ReadRouting::Primary, *failover, |link| {
+            Scripts(link).look(&location.keys, token, standing)
         });
         match turn {
             // What is silent on a new connection is so on ours.
-            Err(Error::Connect { .. }) if !target.is_changing() => {
-                Err(self.failure(target, &silence()))
+            Err(Error::Connect { .. }) if !backend.is_changing() => {
+                Err(self.failure(backend, &silence()))
             }
             Err(error) => Err(error),
-            Ok(Turn::Busy { expires, holder, .. }) if blocked.server == target.name(place) => {
-                blocked.look = next_look(target, policy, expires, &Holder::of(&holder));
+            Ok(AcquireReply::Busy { expires, holder, .. })
+                if blocked.server == backend.name(location) =>
+            {
+                blocked.look = next_look(backend, policy, expires, &Holder::of(&holder));
                 if blocked.ends_late {
                     blocked.look = blocked.look.min(Instant::now() + left);
                 }
-                self.wait = Some(Wait::Turn(blocked));
+                self.wait = Some(Wait::Blocked(blocked));
                 Ok(None)
             }
             Ok(_) => {
@@ -285,13 +281,13 @@ impl Queue {
     }
 
     /// Gives up: the server forgets us.
-    pub fn leave(&mut self, target: &Target) {
+    pub fn leave(&mut self, backend: &Backend) {
         self.wait = None;
         if let Some(ticket) = self.ticket.take() {
             // If it fails, we are soon forgotten.
-            let Request { place, .. } = &self.request;
-            let _ = target.run(place, Access::Primary, Duration::ZERO, |link| {
-                Scripts(link).leave(&place.keys, &ticket)
+            let Request { location, .. } = &self.request;
+            let _ = backend.run(location, ReadRouting::Primary, Duration::ZERO, |link| {
+                Scripts(link).leave(&location.keys, &ticket)
             });
         }
     }
@@ -304,41 +300,41 @@ impl Queue {
     /// A wait has failed of `error`: sees who serves the session now.
     fn ask_elsewhere(
         &mut self,
-        target: &Target,
+        backend: &Backend,
         policy: &LockPolicy,
         error: RedisError,
-    ) -> Result<Turn, Error> {
+    ) -> Result<AcquireReply, Error> {
         self.in_line = false;
         let was_silent = error.is_timeout();
-        let trouble = Trouble::Exchange(error);
-        if has_moved(&trouble) && (target.is_changing() || !was_silent) {
-            return self.ask(target, policy);
+        let trouble = AttemptError::Exchange(error);
+        if has_moved(&trouble) && (backend.is_changing() || !was_silent) {
+            return self.ask(backend, policy);
         }
         match trouble {
-            Trouble::Exchange(error) => Err(self.failure(target, &error)),
-            Trouble::Connect(error) => Err(error),
+            AttemptError::Exchange(error) => Err(self.failure(backend, &error)),
+            AttemptError::Connect(error) => Err(error),
         }
     }
 
-    fn failure(&self, target: &Target, error: &RedisError) -> Error {
-        Error::from_server(target.name(&self.request.place), error)
+    fn failure(&self, backend: &Backend, error: &RedisError) -> Error {
+        Error::from_server(backend.name(&self.request.location), error)
     }
 
     /// Queues up at the server, for as long as we will wait.
     fn start_waiting(
         &mut self,
-        target: &Target,
+        backend: &Backend,
         policy: &LockPolicy,
         expires: Option<Duration>,
         holder: &[u8],
     ) -> Result<(), Error> {
         let left = self.left(policy);
         let holder = Holder::of(holder);
-        if left.is_zero() || self.request.wanted == Wanted::Unused {
-            self.leave(target);
+        if left.is_zero() || self.request.wanted == Existence::Unused {
+            self.leave(backend);
             return Err(Error::Busy { holder, waited: self.started.elapsed() });
         }
-        let server = target.name(&self.request.place);
+        let server = backend.name(&self.request.location);
         if self.ticket.is_none() {
             limits::learn(&server, Limit::NoQueue, "its scripts may not do what that takes");
         }
@@ -356,19 +352,19 @@ impl Queue {
         if ends_late {
             time = Duration::from_secs(time.as_secs() + 1);
         }
-        let Request { place, failover, .. } = &self.request;
+        let Request { location, failover, .. } = &self.request;
         let seconds = match time.subsec_nanos() {
             0 => time.as_secs().to_string(),
             _ => format!("{:.3}", time.as_secs_f64()),
         };
-        let command: [&[u8]; 3] = [b"BLPOP", &place.keys.baton, seconds.as_bytes()];
-        let checkout = target.send(place, *failover, &command)?;
+        let command: [&[u8]; 3] = [b"BLPOP", &location.keys.baton, seconds.as_bytes()];
+        let checkout = backend.send(location, *failover, &command)?;
         let sent = Instant::now();
         let due = sent + time + checkout.read_timeout();
-        let (server, look) = (target.name(place), next_look(target, policy, expires, &holder));
+        let (server, look) = (backend.name(location), next_look(backend, policy, expires, &holder));
         let look = if ends_late { look.min(sent + left) } else { look };
         let blocked = Blocked { checkout, server, sent, _permit: permit, ends_late, due, look };
-        self.wait = Some(Wait::Turn(Box::new(blocked)));
+        self.wait = Some(Wait::Blocked(Box::new(blocked)));
         Ok(())
     }
 }
@@ -377,24 +373,24 @@ fn left_until(time: Instant) -> Duration {
     time.saturating_duration_since(Instant::now())
 }
 
-fn look_every(target: &Target, policy: &LockPolicy) -> Duration {
-    if policy.max_waiters == 0 && !target.is_changing() { LOOK } else { LOOK_SOON }
+fn look_every(backend: &Backend, policy: &LockPolicy) -> Duration {
+    if policy.max_waiters == 0 && !backend.is_changing() { LOOK } else { LOOK_SOON }
 }
 
 /// How long a waiter that has looked is taken to live.
-fn lives_for(target: &Target, policy: &LockPolicy) -> Duration {
+fn lives_for(backend: &Backend, policy: &LockPolicy) -> Duration {
     let late = if policy.max_waiters == 0 { LATE } else { LATE_WHERE_LIMITED };
-    look_every(target, policy) + late
+    look_every(backend, policy) + late
 }
 
 /// When to look at a lock that `expires` and has this `holder`.
 fn next_look(
-    target: &Target,
+    backend: &Backend,
     policy: &LockPolicy,
     expires: Option<Duration>,
     holder: &Holder,
 ) -> Instant {
-    let regular = look_every(target, policy);
+    let regular = look_every(backend, policy);
     let time = match (expires, holder) {
         (_, Holder::Foreign) => policy.poll,
         (Some(expires), Holder::Next) => (expires + MARGIN).min(CLAIM_WINDOW / 2),
@@ -414,8 +410,8 @@ fn baton(popped: Value) -> RedisResult<Option<Vec<u8>>> {
         Value::Nil => Ok(None),
         Value::Array(pair) => match <[Value; 2]>::try_from(pair) {
             Ok([_, Value::BulkString(baton)]) => Ok(Some(baton)),
-            _ => Err(garbage("an unexpected answer to BLPOP")),
+            _ => Err(protocol_error("an unexpected answer to BLPOP")),
         },
-        _ => Err(garbage("an unexpected answer to BLPOP")),
+        _ => Err(protocol_error("an unexpected answer to BLPOP")),
     }
 }

@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use crate::error::Error;
-use crate::lock::scripts::{Kept, Scripts};
+use crate::lock::scripts::{LockedOutcome, Scripts};
 use crate::lock::token::Token;
 use crate::registry::Process;
 use crate::runtime::deadline;
 use crate::runtime::fork;
 use crate::runtime::threads::without_signals;
-use crate::topology::{Access, Place, Target, random_share};
+use crate::topology::{Backend, ReadRouting, SessionLocation, random_share};
 
 /// Most locks that are remembered. Older ones have long been replicated.
 const MOST: usize = 512;
@@ -37,7 +37,7 @@ const ASK: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Release {
     /// Where its session is.
-    pub place: Place,
+    pub location: SessionLocation,
     /// Its value.
     pub token: Token,
     /// The server that was told last.
@@ -56,23 +56,29 @@ pub struct Released {
 
 impl Released {
     /// Remembers a lock that `server` was told of; it was granted for `lease`.
-    pub fn remember(&self, place: Place, token: Token, server: String, lease: Duration) {
+    pub fn remember(
+        &self,
+        location: SessionLocation,
+        token: Token,
+        server: String,
+        lease: Duration,
+    ) {
         let now = Instant::now();
         let mut all = self.all();
         while all.len() >= MOST || all.front().is_some_and(|oldest| oldest.ends <= now) {
             all.pop_front();
         }
-        all.push_back(Release { place, token, server, ends: now + lease });
+        all.push_back(Release { location, token, server, ends: now + lease });
     }
 
     /// Takes those out that the server which `serves` their session now was
     /// not told of, the latest first.
-    pub fn untold(&self, serves: impl Fn(&Place) -> String) -> Vec<Release> {
+    pub fn untold(&self, serves: impl Fn(&SessionLocation) -> String) -> Vec<Release> {
         let now = Instant::now();
         let all = std::mem::take(&mut *self.all());
         let living = all.into_iter().filter(|release| release.ends > now);
         let (untold, told): (Vec<_>, Vec<_>) =
-            living.partition(|release| serves(&release.place) != release.server);
+            living.partition(|release| serves(&release.location) != release.server);
         let mut all = self.all();
         let since = std::mem::replace(&mut *all, told.into());
         all.extend(since);
@@ -104,36 +110,36 @@ impl Released {
 
 /// Looks, for as long as a lock that was let go of could last, whether the
 /// server that was told is still there.
-pub fn watch_over(target: &Arc<Target>) {
-    let watched = &target.released().watched;
+pub fn watch_over(backend: &Arc<Backend>) {
+    let watched = &backend.released().watched;
     if !watched.swap(true, Ordering::Relaxed) {
         match Process::current().helper() {
-            Some(helper) => look_later(target, &helper),
+            Some(helper) => look_later(backend, &helper),
             None => watched.store(false, Ordering::Relaxed),
         }
     }
 }
 
-fn look_later(target: &Arc<Target>, helper: &ScheduledThreadPool) {
-    let target = Arc::downgrade(target);
+fn look_later(backend: &Arc<Backend>, helper: &ScheduledThreadPool) {
+    let backend = Arc::downgrade(backend);
     helper.execute_after(LOOK, move || {
-        if let Some(target) = target.upgrade() {
-            look(&target);
+        if let Some(backend) = backend.upgrade() {
+            look(&backend);
         }
     });
 }
 
 /// Runs in the helper thread, which must not wait.
-fn look(target: &Arc<Target>) {
-    let released = target.released();
+fn look(backend: &Arc<Backend>) {
+    let released = backend.released();
     // Before looking: whoever adds one after that sees to it.
     released.watched.store(false, Ordering::Relaxed);
     let latest = released.of_each_server();
     if latest.is_empty() || released.watched.swap(true, Ordering::Relaxed) {
         return;
     }
-    let lost = latest.into_iter().find(|it| target.is_cut_off(&it.place, &it.server));
-    let again = target.clone();
+    let lost = latest.into_iter().find(|it| backend.is_cut_off(&it.location, &it.server));
+    let again = backend.clone();
     let started = lost.is_some_and(|release| {
         let insist = move || {
             insist(&again, &release);
@@ -145,21 +151,22 @@ fn look(target: &Arc<Target>) {
         without_signals(|| thread::Builder::new().name(name).spawn(insist)).is_ok()
     });
     if !started && let Some(helper) = Process::helper_of_current() {
-        look_later(target, &helper);
+        look_later(backend, &helper);
     }
 }
 
 /// Lets go of that lock again, and with it of all others, as soon as there is
 /// a server that takes it.
-fn insist(target: &Target, release: &Release) {
+fn insist(backend: &Backend, release: &Release) {
     while Instant::now() < release.ends {
-        let told: Result<Kept, Error> = fork::kept_waiting(|| {
+        let told: Result<LockedOutcome, Error> = fork::kept_waiting(|| {
             deadline::within(ASK, || {
-                let told = target.run(&release.place, Access::Primary, Duration::ZERO, |link| {
-                    Scripts(link).release(&release.place.keys, &release.token)
-                });
+                let told =
+                    backend.run(&release.location, ReadRouting::Primary, Duration::ZERO, |link| {
+                        Scripts(link).release(&release.location.keys, &release.token)
+                    });
                 if told.is_ok() {
-                    target.repeat_releases();
+                    backend.repeat_releases();
                 }
                 told
             })

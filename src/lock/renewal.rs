@@ -22,13 +22,13 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use crate::config::settings::Ttl;
 use crate::error::Error;
 use crate::key::Sid;
-use crate::lock::scripts::{Kept, Scripts};
+use crate::lock::scripts::{LockedOutcome, Scripts};
 use crate::lock::token::Token;
 use crate::registry::Process;
 use crate::runtime::deadline;
 use crate::runtime::fork;
 use crate::runtime::threads::without_signals;
-use crate::topology::{Access, Place, Target};
+use crate::topology::{Backend, ReadRouting, SessionLocation};
 
 /// Most servers that are asked at a time. The others are asked by whichever
 /// thread is done first.
@@ -37,11 +37,11 @@ const MAX_THREADS: usize = 32;
 const RETRY: u32 = 20;
 
 /// A lock that this process holds.
-pub struct Held {
+pub struct HeldLock {
     /// The session it is for.
     pub sid: Sid,
     /// Where that session is.
-    pub place: Place,
+    pub location: SessionLocation,
     /// The lock's value while it is ours.
     pub token: Token,
     /// When it ends by itself.
@@ -51,12 +51,12 @@ pub struct Held {
     /// The session's time to live.
     pub ttl: Ttl,
     /// The servers it is kept on.
-    pub target: Arc<Target>,
+    pub backend: Arc<Backend>,
     /// The one that gave it.
     pub server: String,
 }
 
-impl Held {
+impl HeldLock {
     /// Whether it, or its session, may end before the request does.
     pub fn needs_care(&self) -> bool {
         // A read leaves a session at least this much time.
@@ -73,11 +73,11 @@ impl Held {
     /// Starts the lease again. Finding the server, connecting, login and the
     /// answer take no longer than until the next time. A failure is not
     /// repeated here, as other locks have their turn first.
-    fn renew(&self) -> Result<Kept, Error> {
+    fn renew(&self) -> Result<LockedOutcome, Error> {
         deadline::within(self.period(), || {
-            self.target.run(&self.place, Access::Primary, Duration::ZERO, |link| {
+            self.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, |link| {
                 let lease = self.renewed.then_some(self.lease);
-                Scripts(link).renew(&self.place.keys, &self.token, lease, self.ttl)
+                Scripts(link).renew(&self.location.keys, &self.token, lease, self.ttl)
             })
         })
     }
@@ -85,7 +85,7 @@ impl Held {
 
 /// The locks of one process that are renewed.
 #[derive(Default)]
-pub struct Leases(Mutex<Schedule>);
+pub struct LockRenewer(Mutex<Schedule>);
 
 #[derive(Default)]
 struct Schedule {
@@ -97,16 +97,16 @@ struct Schedule {
 }
 
 struct Lease {
-    held: Weak<Held>,
+    held: Weak<HeldLock>,
     /// When its lease has to be started again.
     due: Instant,
     /// Whether that has failed the last time.
     failing: bool,
 }
 
-impl Leases {
+impl LockRenewer {
     /// Renews `held` for as long as somebody keeps it.
-    pub fn keep(self: &Arc<Self>, process: &Process, held: &Arc<Held>) {
+    pub fn keep(self: &Arc<Self>, process: &Process, held: &Arc<HeldLock>) {
         let due = Instant::now() + held.period();
         let mut schedule = self.schedule();
         // Those of ended requests are dropped here; the helper seldom comes.
@@ -189,14 +189,14 @@ impl Leases {
         }
     }
 
-    fn conclude(&self, held: &Arc<Held>, renewed: Result<Kept, Error>) {
+    fn conclude(&self, held: &Arc<HeldLock>, renewed: Result<LockedOutcome, Error>) {
         let failure = match renewed {
-            Ok(Kept::Done) => {
+            Ok(LockedOutcome::Done) => {
                 tracing::debug!(operation = "renew", outcome = "ok");
                 None
             }
             // The request has ended meanwhile, or will hear of it when it writes.
-            Ok(Kept::Lost | Kept::Gone) => {
+            Ok(LockedOutcome::Lost | LockedOutcome::Gone) => {
                 tracing::debug!(operation = "renew", outcome = "not held any more");
                 None
             }
@@ -232,13 +232,13 @@ impl Leases {
 impl Schedule {
     /// What has been due for the longest time, and on which server: on `ours`,
     /// or else on one that nobody asks now.
-    fn next_due(&self, ours: Option<&str>) -> Option<(String, Arc<Held>)> {
+    fn next_due(&self, ours: Option<&str>) -> Option<(String, Arc<HeldLock>)> {
         let now = Instant::now();
         let mut due: Vec<_> = self.locks.iter().filter(|lock| lock.due <= now).collect();
         due.sort_unstable_by_key(|lock| lock.due);
         due.into_iter().find_map(|lock| {
             let held = lock.held.upgrade()?;
-            let server = held.target.name(&held.place);
+            let server = held.backend.name(&held.location);
             let is_wanted = match ours {
                 Some(ours) => server == ours,
                 None => !self.busy.contains(&server),
@@ -249,21 +249,21 @@ impl Schedule {
 
     /// Whether a thread asks the server of `lock` now.
     fn is_seen_to(&self, lock: &Lease) -> bool {
-        let server = lock.held.upgrade().map(|held| held.target.name(&held.place));
+        let server = lock.held.upgrade().map(|held| held.backend.name(&held.location));
         server.is_some_and(|server| self.busy.contains(&server))
     }
 
-    fn lease_of(&mut self, held: &Arc<Held>) -> Option<&mut Lease> {
+    fn lease_of(&mut self, held: &Arc<HeldLock>) -> Option<&mut Lease> {
         self.locks.iter_mut().find(|lock| lock.held.as_ptr() == Arc::as_ptr(held))
     }
 
-    fn postpone(&mut self, held: &Arc<Held>, time: Duration) {
+    fn postpone(&mut self, held: &Arc<HeldLock>, time: Duration) {
         if let Some(lease) = self.lease_of(held) {
             lease.due = Instant::now() + time;
         }
     }
 
-    fn set_failing(&mut self, held: &Arc<Held>, failing: bool) -> bool {
+    fn set_failing(&mut self, held: &Arc<HeldLock>, failing: bool) -> bool {
         self.lease_of(held).is_some_and(|lease| std::mem::replace(&mut lease.failing, failing))
     }
 

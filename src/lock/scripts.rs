@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use redis::{RedisResult, ServerErrorKind, Value, make_extension_error};
 
-use crate::client::link::Link;
-use crate::client::resp::garbage;
+use crate::client::link::ConnectionLike;
+use crate::client::resp::protocol_error;
 use crate::config::settings::{Refresh, Ttl};
 use crate::error::ends_connection;
 use crate::key::Keys;
@@ -61,7 +61,7 @@ script!(LOOK, "lua/look.lua");
 
 /// Which sessions a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Existence {
     /// Any: a missing one is a new one.
     Any,
     /// One that exists.
@@ -70,7 +70,7 @@ pub enum Wanted {
     Unused,
 }
 
-impl Wanted {
+impl Existence {
     fn word(self) -> &'static [u8] {
         match self {
             Self::Any => b"any",
@@ -87,7 +87,7 @@ pub struct Ticket(Vec<u8>);
 
 /// How a request stands to the queue for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing<'a> {
+pub enum WaiterState<'a> {
     /// It will not wait.
     Outside,
     /// It will wait from now on, if it has to.
@@ -112,12 +112,12 @@ pub enum Standing<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
     /// How that one stands to the queue.
-    pub standing: Standing<'a>,
+    pub standing: WaiterState<'a>,
     /// What BLPOP gave.
     pub baton: &'a [u8],
 }
 
-impl Standing<'_> {
+impl WaiterState<'_> {
     /// Ticket, how long it lasts, place, most waiters.
     fn words(self) -> [Vec<u8>; 4] {
         let place = |in_line| if in_line { b"line".to_vec() } else { b"aside".to_vec() };
@@ -133,7 +133,7 @@ impl Standing<'_> {
 
 /// What came of asking for a session.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum AcquireReply {
     /// It is ours: its data, if it exists.
     Ours(Option<Vec<u8>>),
     /// Somebody has the lock.
@@ -155,7 +155,7 @@ pub enum Turn {
 
 /// What came of an operation that needs the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum LockedOutcome {
     /// It is done.
     Done,
     /// We do not hold the lock: nothing was done.
@@ -180,7 +180,7 @@ pub struct Storing {
 }
 
 /// Lock operations on a connection.
-pub struct Scripts<'a>(pub &'a mut dyn Link);
+pub struct Scripts<'a>(pub &'a mut dyn ConnectionLike);
 
 impl Scripts<'_> {
     /// Takes the lock and reads. `refresh` starts the TTL again.
@@ -190,14 +190,14 @@ impl Scripts<'_> {
         token: &Token,
         lease: Duration,
         refresh: impl Into<Refresh>,
-        wanted: Wanted,
-        standing: Standing<'_>,
-    ) -> RedisResult<Turn> {
+        wanted: Existence,
+        standing: WaiterState<'_>,
+    ) -> RedisResult<AcquireReply> {
         let (lease, refresh, window) = (millis(lease), refreshing(refresh), millis(CLAIM_WINDOW));
-        let [ticket, lasts, place, most] = &standing.words();
+        let [ticket, lasts, location, most] = &standing.words();
         let token_bytes = token.as_bytes();
         let args: [&[u8]; 9] =
-            [token_bytes, &lease, &refresh, wanted.word(), &window, ticket, lasts, place, most];
+            [token_bytes, &lease, &refresh, wanted.word(), &window, ticket, lasts, location, most];
         self.run_and_get(&ACQUIRE, keys, &args, Some(token))
     }
 
@@ -208,9 +208,9 @@ impl Scripts<'_> {
         token: &Token,
         lease: Duration,
         refresh: impl Into<Refresh>,
-        wanted: Wanted,
+        wanted: Existence,
         given: Given<'_>,
-    ) -> RedisResult<Turn> {
+    ) -> RedisResult<AcquireReply> {
         let Given { standing, baton } = given;
         let (lease, refresh, window) = (millis(lease), refreshing(refresh), millis(CLAIM_WINDOW));
         let [ticket, lasts, ..] = &standing.words();
@@ -227,15 +227,15 @@ impl Scripts<'_> {
         keys: &Keys,
         token: &Token,
         refresh: impl Into<Refresh>,
-        wanted: Wanted,
-        standing: Standing<'_>,
+        wanted: Existence,
+        standing: WaiterState<'_>,
         baton: &[u8],
-    ) -> RedisResult<Turn> {
+    ) -> RedisResult<AcquireReply> {
         let (refresh, window) = (refreshing(refresh), millis(CLAIM_WINDOW));
-        let [ticket, lasts, place, most] = &standing.words();
+        let [ticket, lasts, location, most] = &standing.words();
         let token = token.as_bytes();
         let args: [&[u8]; 9] =
-            [token, &refresh, wanted.word(), &window, ticket, lasts, place, most, baton];
+            [token, &refresh, wanted.word(), &window, ticket, lasts, location, most, baton];
         self.run_and_get(&PEEK, keys, &args, None)
     }
 
@@ -245,11 +245,11 @@ impl Scripts<'_> {
         &mut self,
         keys: &Keys,
         token: &Token,
-        standing: Standing<'_>,
-    ) -> RedisResult<Turn> {
-        let [ticket, lasts, place, _] = &standing.words();
+        standing: WaiterState<'_>,
+    ) -> RedisResult<AcquireReply> {
+        let [ticket, lasts, location, _] = &standing.words();
         let window = millis(CLAIM_WINDOW);
-        let args: [&[u8]; 5] = [token.as_bytes(), &window, ticket, lasts, place];
+        let args: [&[u8]; 5] = [token.as_bytes(), &window, ticket, lasts, location];
         turn(self.run(&LOOK, keys, &args)?, Ok(None))
     }
 
@@ -261,7 +261,7 @@ impl Scripts<'_> {
         token: &Token,
         Storing { ttl, keep, repeat, known }: Storing,
         bytes: &[u8],
-    ) -> RedisResult<Kept> {
+    ) -> RedisResult<LockedOutcome> {
         let (ttl, window) = (seconds(Some(ttl)), window(keep));
         let (repeat, known) = (flag(repeat), flag(known));
         // Where keys may be missing, none of them can be renamed.
@@ -288,17 +288,17 @@ impl Scripts<'_> {
         token: &Token,
         ttl: Option<Ttl>,
         keep: bool,
-    ) -> RedisResult<Kept> {
+    ) -> RedisResult<LockedOutcome> {
         kept(self.run(&TOUCH, keys, &[token.as_bytes(), &seconds(ttl), &window(keep)])?)
     }
 
     /// Removes the session, and lets go of the lock if we hold it.
-    pub fn destroy(&mut self, keys: &Keys, token: &Token) -> RedisResult<Kept> {
+    pub fn destroy(&mut self, keys: &Keys, token: &Token) -> RedisResult<LockedOutcome> {
         kept(self.run(&DESTROY, keys, &[token.as_bytes(), &millis(CLAIM_WINDOW)])?)
     }
 
     /// Lets go of the lock if we hold it.
-    pub fn release(&mut self, keys: &Keys, token: &Token) -> RedisResult<Kept> {
+    pub fn release(&mut self, keys: &Keys, token: &Token) -> RedisResult<LockedOutcome> {
         kept(self.run(&RELEASE, keys, &[token.as_bytes(), &millis(CLAIM_WINDOW)])?)
     }
 
@@ -311,7 +311,7 @@ impl Scripts<'_> {
         token: &Token,
         lease: Option<Duration>,
         ttl: Ttl,
-    ) -> RedisResult<Kept> {
+    ) -> RedisResult<LockedOutcome> {
         let lease = millis(lease.unwrap_or_default());
         let refresh = Refresh::Below(ttl, Duration::from(ttl) / 2);
         let args = [token.as_bytes(), &lease, &refreshing(refresh)];
@@ -326,14 +326,14 @@ impl Scripts<'_> {
         token: &Token,
         lease: Duration,
         before: Option<&[u8]>,
-    ) -> RedisResult<Kept> {
+    ) -> RedisResult<LockedOutcome> {
         let existed = flag(before.is_some());
         let args = [token.as_bytes(), &millis(lease), existed, before.unwrap_or_default()];
         kept(self.run(&RECLAIM, keys, &args)?)
     }
 
     /// Waits no longer. What was on its way to us is offered to the next.
-    pub fn leave(&mut self, keys: &Keys, ticket: &Ticket) -> RedisResult<Kept> {
+    pub fn leave(&mut self, keys: &Keys, ticket: &Ticket) -> RedisResult<LockedOutcome> {
         kept(self.run(&LEAVE, keys, &[&ticket.0])?)
     }
 
@@ -349,7 +349,7 @@ impl Scripts<'_> {
         keys: &Keys,
         args: &[&[u8]],
         token: Option<&Token>,
-    ) -> RedisResult<Turn> {
+    ) -> RedisResult<AcquireReply> {
         let get: &[&[u8]] = &[b"GET", &keys.session];
         let answers = self.flight(None, script, keys, &[], args, Some(get))?;
         let [outcome, found] = <[Value; 2]>::try_from(answers).map_err(|_| unexpected())?;
@@ -432,36 +432,38 @@ fn last(answers: Vec<Value>) -> RedisResult<Value> {
     answers.into_iter().try_fold(Value::Nil, |_, answer| answer.extract_error())
 }
 
-fn turn(outcome: Value, found: RedisResult<Option<Vec<u8>>>) -> RedisResult<Turn> {
+fn turn(outcome: Value, found: RedisResult<Option<Vec<u8>>>) -> RedisResult<AcquireReply> {
     let Value::Array(parts) = outcome else { return Err(unexpected()) };
     let mut parts = parts.into_iter();
     let mut part = || parts.next().unwrap_or(Value::Nil);
     match (part(), part(), part(), part()) {
-        (Value::Int(1), ..) => Ok(Turn::Ours(found?)),
+        (Value::Int(1), ..) => Ok(AcquireReply::Ours(found?)),
         (Value::Int(0), Value::Int(ms), holder, ticket) => {
             // Redis says -1 for "never" and -2 for "gone meanwhile".
             let expires = (ms != -1).then(|| Duration::from_millis(ms.try_into().unwrap_or(0)));
             let ticket = data(ticket)?.filter(|ticket| !ticket.is_empty()).map(Ticket);
-            Ok(Turn::Busy { expires, holder: data(holder)?.unwrap_or_default(), ticket })
+            Ok(AcquireReply::Busy { expires, holder: data(holder)?.unwrap_or_default(), ticket })
         }
-        (Value::Int(2), ..) => Ok(Turn::Unwanted),
-        (Value::Int(4), ..) => Ok(Turn::Stranded),
-        (Value::Int(3), _, holder, _) => Ok(Turn::Crowded(data(holder)?.unwrap_or_default())),
+        (Value::Int(2), ..) => Ok(AcquireReply::Unwanted),
+        (Value::Int(4), ..) => Ok(AcquireReply::Stranded),
+        (Value::Int(3), _, holder, _) => {
+            Ok(AcquireReply::Crowded(data(holder)?.unwrap_or_default()))
+        }
         _ => Err(unexpected()),
     }
 }
 
-fn kept(value: Value) -> RedisResult<Kept> {
+fn kept(value: Value) -> RedisResult<LockedOutcome> {
     match value {
-        Value::Int(1) => Ok(Kept::Done),
-        Value::Int(0) => Ok(Kept::Lost),
-        Value::Int(2) => Ok(Kept::Gone),
+        Value::Int(1) => Ok(LockedOutcome::Done),
+        Value::Int(0) => Ok(LockedOutcome::Lost),
+        Value::Int(2) => Ok(LockedOutcome::Gone),
         _ => Err(unexpected()),
     }
 }
 
 fn unexpected() -> redis::RedisError {
-    garbage("an unexpected answer to a lock script")
+    protocol_error("an unexpected answer to a lock script")
 }
 
 fn millis(time: Duration) -> Vec<u8> {

@@ -16,8 +16,8 @@ use super::open::{handler, number, renew_number, set_handler};
 use super::{ini, request};
 use crate::config::settings::Ttl;
 use crate::error::Error;
-use crate::lock::acquire::Progress;
-use crate::session::handler::{Handler, Serves};
+use crate::session::handler::{Handler, HandlerKind};
+use std::task::Poll;
 
 type ModData = *mut *mut c_void;
 
@@ -27,12 +27,12 @@ const FAILURE: zend_result = -1;
 const NEW_ID_TRIES: usize = 3;
 
 /// The callbacks under a name that PHP's `session.save_handler` can choose.
-pub const fn save_handler(name: &'static CStr, serves: Serves) -> ps_module {
+pub const fn save_handler(name: &'static CStr, serves: HandlerKind) -> ps_module {
     ps_module {
         s_name: name.as_ptr(),
         s_open: Some(match serves {
-            Serves::Anything => open_anything,
-            Serves::Clusters => open_cluster,
+            HandlerKind::Anything => open_anything,
+            HandlerKind::Clusters => open_cluster,
         }),
         s_close: Some(close),
         s_read: Some(read),
@@ -88,7 +88,7 @@ enum Persisted<T> {
 unsafe fn persist<T>(
     mod_data: ModData,
     strings: &[*mut zend_string],
-    mut step: impl FnMut(&mut Handler) -> Result<Progress<T>, Error>,
+    mut step: impl FnMut(&mut Handler) -> Result<Poll<T>, Error>,
     interrupt: impl FnOnce(&mut Handler) -> Result<T, Error>,
 ) -> Persisted<T> {
     let mut waits = false;
@@ -99,8 +99,8 @@ unsafe fn persist<T>(
         let ours = number(mod_data);
         loop {
             match with(mod_data, &mut step) {
-                Some(Progress::Done(value)) => break Persisted::Done(value),
-                Some(Progress::Waiting) => {}
+                Some(Poll::Ready(value)) => break Persisted::Done(value),
+                Some(Poll::Pending) => {}
                 None => break Persisted::Failed,
             }
             if !waits {
@@ -164,17 +164,17 @@ type Text = *const std::ffi::c_char;
 
 unsafe extern "C" fn open_anything(mod_data: ModData, save_path: Text, _: Text) -> zend_result {
     // SAFETY: passed on.
-    unsafe { open(Serves::Anything, mod_data, save_path) }
+    unsafe { open(HandlerKind::Anything, mod_data, save_path) }
 }
 
 unsafe extern "C" fn open_cluster(mod_data: ModData, save_path: Text, _: Text) -> zend_result {
     // SAFETY: passed on.
-    unsafe { open(Serves::Clusters, mod_data, save_path) }
+    unsafe { open(HandlerKind::Clusters, mod_data, save_path) }
 }
 
 /// # Safety
 /// As for the callbacks.
-unsafe fn open(serves: Serves, mod_data: ModData, save_path: Text) -> zend_result {
+unsafe fn open(serves: HandlerKind, mod_data: ModData, save_path: Text) -> zend_result {
     // SAFETY: PHP passes a string that lives during the call.
     #[cfg(open_takes_zend_string)]
     let save_path = unsafe { bytes(save_path) };

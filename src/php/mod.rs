@@ -34,7 +34,7 @@ use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
 use crate::config::save_path;
 use crate::registry::Process;
 use crate::runtime::fork;
-use crate::session::handler::Serves;
+use crate::session::handler::HandlerKind;
 
 /// The name that `php -m` shows.
 const NAME: &CStr = c"redis_session";
@@ -45,9 +45,9 @@ struct Handlers([ps_module; 3]);
 // SAFETY: the table is constant, and its pointers are to constants.
 unsafe impl Sync for Handlers {}
 static HANDLERS: Handlers = Handlers([
-    save_handler(c"redis", Serves::Anything),
-    save_handler(c"rediscluster", Serves::Clusters),
-    save_handler(NAME, Serves::Anything),
+    save_handler(c"redis", HandlerKind::Anything),
+    save_handler(c"rediscluster", HandlerKind::Clusters),
+    save_handler(NAME, HandlerKind::Anything),
 ]);
 
 /// Who serves a save handler's name.

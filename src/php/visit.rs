@@ -59,9 +59,9 @@ pub fn start() {
     }
 }
 
-fn follow(place: &mut Option<RequestFunction>, ours: RequestFunction, before: &Followed) {
-    if !is(*place, ours) {
-        before.0.set(place.replace(ours));
+fn follow(location: &mut Option<RequestFunction>, ours: RequestFunction, before: &Followed) {
+    if !is(*location, ours) {
+        before.0.set(location.replace(ours));
     }
 }
 

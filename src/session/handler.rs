@@ -10,21 +10,22 @@ mod known;
 mod write;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::settings::{Refresh, Settings, Ttl};
 use crate::error::Error;
 use crate::key::Sid;
-use crate::lock::acquire::{Outcome, Progress, Queue};
-use crate::lock::scripts::Wanted;
+use crate::lock::acquire::{Acquired, Acquisition};
+use crate::lock::scripts::Existence;
 use crate::registry::Process;
 use crate::session::stored_form::{self, Form};
-use crate::topology::Target;
+use crate::topology::Backend;
 use known::{Lock, Sessions, Snapshot, Stage};
 
 /// What a save handler's name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Serves {
+pub enum HandlerKind {
     /// Whatever the save path says: `redis` and `redis_session`.
     Anything,
     /// Clusters: `rediscluster`.
@@ -35,10 +36,10 @@ pub enum Serves {
 pub struct Handler {
     save_path: String,
     settings: Arc<Settings>,
-    target: Arc<Target>,
+    backend: Arc<Backend>,
     pid: u32,
     /// On the way to a lock.
-    queue: Option<(Sid, Queue)>,
+    queue: Option<(Sid, Acquisition)>,
     /// What is known of the sessions, and their locks.
     sessions: Sessions,
     /// Whether PHP is ending the request, so that it writes unasked.
@@ -54,15 +55,15 @@ impl Handler {
     ///
     /// # Errors
     /// [`Error::SavePath`], [`Error::NoSeeds`].
-    pub fn open(serves: Serves, save_path: &str, settings: Settings) -> Result<Self, Error> {
-        let (target, warnings) = Process::current().target(save_path)?;
-        if serves == Serves::Clusters && !target.is_cluster() {
+    pub fn open(serves: HandlerKind, save_path: &str, settings: Settings) -> Result<Self, Error> {
+        let (backend, warnings) = Process::current().backend(save_path)?;
+        if serves == HandlerKind::Clusters && !backend.is_cluster() {
             return Err(Error::NoSeeds);
         }
         Ok(Self {
             save_path: save_path.to_owned(),
             settings: Arc::new(settings),
-            target,
+            backend,
             pid: std::process::id(),
             queue: None,
             sessions: Sessions::default(),
@@ -79,7 +80,7 @@ impl Handler {
     /// As for [`Handler::open`]; the handler stays as it was.
     pub fn reopen(
         &mut self,
-        serves: Serves,
+        serves: HandlerKind,
         save_path: &str,
         settings: Settings,
     ) -> Result<(), Error> {
@@ -105,35 +106,35 @@ impl Handler {
     ///
     /// # Errors
     /// None of its own; see [`Handler::read`].
-    pub fn validate(&mut self, sid: &[u8]) -> Result<Progress<bool>, Error> {
-        let Ok(sid) = Sid::new(sid) else { return Ok(Progress::Done(false)) };
+    pub fn validate(&mut self, sid: &[u8]) -> Result<Poll<bool>, Error> {
+        let Ok(sid) = Sid::new(sid) else { return Ok(Poll::Ready(false)) };
         match self.sessions.get(&sid).map(|entry| &entry.stage) {
-            Some(Stage::Ahead(data)) => return Ok(Progress::Done(data.is_some())),
-            Some(Stage::Failed(_)) => return Ok(Progress::Done(true)),
+            Some(Stage::Ahead(data)) => return Ok(Poll::Ready(data.is_some())),
+            Some(Stage::Failed(_)) => return Ok(Poll::Ready(true)),
             _ => {}
         }
         let found = if self.sessions.any_read() {
             // An id made in the middle of another session is only looked at.
-            self.fetch(&sid, Refresh::Never).map(|data| Progress::Done(data.is_some()))
+            self.fetch(&sid, Refresh::Never).map(|data| Poll::Ready(data.is_some()))
         } else {
             self.read_ahead(&sid)
         };
         found.or_else(|error| {
             self.sessions.set_stage(&sid, Stage::Failed(error));
-            Ok(Progress::Done(true))
+            Ok(Poll::Ready(true))
         })
     }
 
     /// Reads a session if it is there, for the read that follows.
-    fn read_ahead(&mut self, sid: &Sid) -> Result<Progress<bool>, Error> {
-        Ok(match self.obtain(sid, Wanted::Known, self.refresh(self.settings.ttl))? {
-            Progress::Waiting => Progress::Waiting,
-            Progress::Done(Outcome::Unwanted) => Progress::Done(false),
-            Progress::Done(Outcome::Ours(data)) => {
+    fn read_ahead(&mut self, sid: &Sid) -> Result<Poll<bool>, Error> {
+        Ok(match self.obtain(sid, Existence::Known, self.refresh(self.settings.ttl))? {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Acquired::Unwanted) => Poll::Ready(false),
+            Poll::Ready(Acquired::Ours(data)) => {
                 // It may have been removed in this very moment.
                 let known = data.is_some();
                 self.sessions.set_stage(sid, Stage::Ahead(data));
-                Progress::Done(known)
+                Poll::Ready(known)
             }
         })
     }
@@ -159,9 +160,9 @@ impl Handler {
         if self.sessions.any_read() || self.sessions.any_failed() {
             return Ok(true); // PHP checks it, or nothing will come of it
         }
-        let stage = match self.obtain(&sid, Wanted::Unused, Refresh::Never) {
-            Ok(Progress::Done(Outcome::Ours(data))) => Stage::Ahead(data),
-            Ok(Progress::Done(Outcome::Unwanted) | Progress::Waiting) => return Ok(false),
+        let stage = match self.obtain(&sid, Existence::Unused, Refresh::Never) {
+            Ok(Poll::Ready(Acquired::Ours(data))) => Stage::Ahead(data),
+            Ok(Poll::Ready(Acquired::Unwanted) | Poll::Pending) => return Ok(false),
             Err(Error::Busy { .. }) => return Ok(false),
             Err(error) => Stage::Failed(error),
         };
@@ -182,15 +183,15 @@ impl Handler {
     ///
     /// # Errors
     /// Any but those of writing.
-    pub fn read(&mut self, sid: &[u8], ttl: Ttl) -> Result<Progress<()>, Error> {
+    pub fn read(&mut self, sid: &[u8], ttl: Ttl) -> Result<Poll<()>, Error> {
         let sid = Sid::new(sid)?;
         let data = match self.sessions.begin_read(&sid) {
             Stage::Failed(error) => return Err(error),
             Stage::Ahead(data) => data,
-            _ => match self.obtain(&sid, Wanted::Any, self.refresh(ttl))? {
-                Progress::Done(Outcome::Ours(data)) => data,
-                Progress::Done(Outcome::Unwanted) => None,
-                Progress::Waiting => return Ok(Progress::Waiting),
+            _ => match self.obtain(&sid, Existence::Any, self.refresh(ttl))? {
+                Poll::Ready(Acquired::Ours(data)) => data,
+                Poll::Ready(Acquired::Unwanted) => None,
+                Poll::Pending => return Ok(Poll::Pending),
             },
         };
         if let Some(data) = &data {
@@ -198,12 +199,12 @@ impl Handler {
         }
         self.sessions.set_stage(&sid, Stage::Parked { existed: data.is_some() });
         self.data = data.unwrap_or_default();
-        Ok(Progress::Done(()))
+        Ok(Poll::Ready(()))
     }
 
     /// PHP would make nonsense of what is compressed, and store that.
     fn refuse_compressed(&self, sid: &Sid, data: &[u8]) -> Result<(), Error> {
-        let host = || self.target.place(sid).map(|place| self.target.name(&place));
+        let host = || self.backend.location(sid).map(|location| self.backend.name(&location));
         match stored_form::form(data) {
             Form::Plain => Ok(()),
             Form::Compressed(codec) => Err(Error::Compressed { host: host()?, codec }),
@@ -217,7 +218,7 @@ impl Handler {
         let Some(entry) = self.sessions.parked() else { return };
         let Some(existed) = entry.existed() else { return };
         let snapshot = match entry.lock {
-            Lock::Held(_) if self.target.is_changing() => Snapshot::Data(data),
+            Lock::Held(_) if self.backend.is_changing() => Snapshot::Data(data),
             _ if self.settings.writes_unchanged && existed => Snapshot::digest_of(&data),
             _ => Snapshot::None,
         };
@@ -241,7 +242,7 @@ impl Handler {
         self.leave_parent();
         self.leave_queue();
         let released = self.release_all();
-        self.target.end_request();
+        self.backend.end_request();
         released
     }
 

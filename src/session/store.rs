@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use redis::{RedisResult, ServerErrorKind, Value};
 
-use crate::client::link::Link;
-use crate::client::resp::garbage;
+use crate::client::link::ConnectionLike;
+use crate::client::resp::protocol_error;
 use crate::config::settings::Ttl;
-use crate::lock::scripts::Kept;
+use crate::lock::scripts::LockedOutcome;
 
 /// What is left of a session's time to live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Left {
 }
 
 /// Operations on a connection.
-pub struct Store<'a>(pub &'a mut dyn Link);
+pub struct Store<'a>(pub &'a mut dyn ConnectionLike);
 
 impl Store<'_> {
     /// The session's bytes, or none where there is no such session.
@@ -44,7 +44,7 @@ impl Store<'_> {
         let get: &[&[u8]] = &[b"GET", key];
         let expire: &[&[u8]] = &[b"EXPIRE", key, seconds.as_bytes()];
         let [found, touched] = <[Value; 2]>::try_from(self.0.call_all(&[get, expire])?)
-            .map_err(|_| garbage("too few answers"))?;
+            .map_err(|_| protocol_error("too few answers"))?;
         Ok((found, touched))
     }
 
@@ -63,7 +63,7 @@ impl Store<'_> {
     pub fn get_and_look(&mut self, key: &[u8]) -> RedisResult<(Option<Vec<u8>>, Left)> {
         let (get, pttl): (&[&[u8]], &[&[u8]]) = (&[b"GET", key], &[b"PTTL", key]);
         let [found, left] = <[Value; 2]>::try_from(self.0.call_all(&[get, pttl])?)
-            .map_err(|_| garbage("too few answers"))?;
+            .map_err(|_| protocol_error("too few answers"))?;
         let left = match left {
             Value::Int(left) => u64::try_from(left)
                 .map_or(Left::Endless, |ms| Left::Time(Duration::from_millis(ms))),
@@ -77,17 +77,17 @@ impl Store<'_> {
     pub fn set(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) -> RedisResult<()> {
         match self.call(&[b"SETEX", key, ttl.seconds().to_string().as_bytes(), bytes])? {
             Value::Okay => Ok(()),
-            _ => Err(garbage("an unexpected answer to SETEX")),
+            _ => Err(protocol_error("an unexpected answer to SETEX")),
         }
     }
 
     /// Stores the session's bytes for `ttl` if it is there.
-    pub fn replace(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) -> RedisResult<Kept> {
+    pub fn replace(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) -> RedisResult<LockedOutcome> {
         let seconds = ttl.seconds().to_string();
         match self.call(&[b"SET", key, bytes, b"EX", seconds.as_bytes(), b"XX"])? {
-            Value::Okay => Ok(Kept::Done),
-            Value::Nil => Ok(Kept::Gone),
-            _ => Err(garbage("an unexpected answer to SET")),
+            Value::Okay => Ok(LockedOutcome::Done),
+            Value::Nil => Ok(LockedOutcome::Gone),
+            _ => Err(protocol_error("an unexpected answer to SET")),
         }
     }
 
@@ -95,7 +95,7 @@ impl Store<'_> {
     pub fn touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<bool> {
         match self.call(&[b"EXPIRE", key, ttl.seconds().to_string().as_bytes()])? {
             Value::Int(changed) => Ok(changed != 0),
-            _ => Err(garbage("an unexpected answer to EXPIRE")),
+            _ => Err(protocol_error("an unexpected answer to EXPIRE")),
         }
     }
 
@@ -103,7 +103,7 @@ impl Store<'_> {
     pub fn delete(&mut self, key: &[u8]) -> RedisResult<()> {
         match self.call(&[b"DEL", key])? {
             Value::Int(_) => Ok(()),
-            _ => Err(garbage("an unexpected answer to DEL")),
+            _ => Err(protocol_error("an unexpected answer to DEL")),
         }
     }
 
@@ -124,6 +124,6 @@ pub(crate) fn data(value: Value) -> RedisResult<Option<Vec<u8>>> {
     match value {
         Value::BulkString(bytes) => Ok(Some(bytes)),
         Value::Nil => Ok(None),
-        _ => Err(garbage("something else where session data belongs")),
+        _ => Err(protocol_error("something else where session data belongs")),
     }
 }

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult, Value};
 
-use crate::client::endpoint::{Endpoint, Trouble};
+use crate::client::endpoint::{AttemptError, Endpoint};
 use crate::client::login::Role;
-use crate::client::resp::garbage;
+use crate::client::resp::protocol_error;
 use crate::config::save_path::{self, Address, Failover};
 use crate::error::Error;
 use crate::key::Keys;
 use crate::registry::Process;
-use crate::topology::{Access, Again, has_moved, random_share};
+use crate::topology::{ReadRouting, RetryDecision, has_moved, random_share};
 
 /// Redirected slots after which the map as a whole is asked for again.
 const MAX_MOVED: usize = 16;
@@ -74,12 +74,12 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error::Connect`] tells what each node said, or that none has the slot.
-    pub fn node(&self, slot: usize, access: Access) -> Result<Arc<Endpoint>, Error> {
+    pub fn node(&self, slot: usize, access: ReadRouting) -> Result<Arc<Endpoint>, Error> {
         if self.map().is_out_of_date() {
             self.discover()?;
         }
         let map = &mut *self.map();
-        if access == Access::Wait
+        if access == ReadRouting::Wait
             && let Some((receiver, seen)) = map.moving.get(&slot)
             && seen.elapsed() < MOVING
         {
@@ -92,7 +92,7 @@ impl Cluster {
                 reason: format!("no node serves slot {slot}: is a part of the cluster down?"),
             });
         };
-        let distribute = access == Access::Read && self.path.failover == Failover::Distribute;
+        let distribute = access == ReadRouting::Read && self.path.failover == Failover::Distribute;
         let chosen = if distribute { pick(&replicas, 1) } else { None };
         let (address, role) = match chosen {
             Some(replica) => (replica, Role::Replica),
@@ -123,11 +123,11 @@ impl Cluster {
         &self,
         slot: usize,
         keys: &Keys,
-        access: Access,
+        access: ReadRouting,
         failed: &Arc<Endpoint>,
-        trouble: &Trouble,
-    ) -> Again {
-        if let Trouble::Exchange(error) = trouble
+        trouble: &AttemptError,
+    ) -> RetryDecision {
+        if let AttemptError::Exchange(error) = trouble
             && error.code() == Some("TRYAGAIN")
             && let Some(to) = self.settle(keys, failed)
         {
@@ -135,32 +135,37 @@ impl Cluster {
             let receiver = self.endpoint(map, &to, Role::Any, &Process::current());
             let receiver = Arc::new(receiver.asking());
             map.moving.insert(slot, (receiver.clone(), Instant::now()));
-            return Again::Once(receiver);
+            return RetryDecision::Once(receiver);
         }
         let map = &mut *self.map();
-        if let Trouble::Exchange(error) = trouble
+        if let AttemptError::Exchange(error) = trouble
             && let Some(to) = redirection(error, &failed.host().address)
         {
             if error.code() == Some("ASK") {
                 let receiver = self.endpoint(map, &to, Role::Any, &Process::current());
-                return Again::Once(Arc::new(receiver.asking()));
+                return RetryDecision::Once(Arc::new(receiver.asking()));
             }
             map.moved.insert(slot, (to, failed.host().address.clone()));
-            return Again::Elsewhere { at_once: true };
+            return RetryDecision::Elsewhere { at_once: true };
         }
         if !has_moved(trouble) {
-            return Again::Nowhere;
+            return RetryDecision::Nowhere;
         }
         map.stale = true;
         map.suspect = Some(failed.host().address.clone());
-        if access == Access::Read
+        if access == ReadRouting::Read
             && self.path.failover == Failover::Error
             && let Some((_, replicas)) = map.nodes_of(slot)
             && let Some(replica) = pick(&replicas, 0)
         {
-            return Again::Once(self.endpoint(map, &replica, Role::Replica, &Process::current()));
+            return RetryDecision::Once(self.endpoint(
+                map,
+                &replica,
+                Role::Replica,
+                &Process::current(),
+            ));
         }
-        Again::Elsewhere { at_once: false }
+        RetryDecision::Elsewhere { at_once: false }
     }
 
     /// Closes the connections that are not to outlive a request.
@@ -319,7 +324,7 @@ fn read_node(node: Value, from: &Address) -> RedisResult<Address> {
 }
 
 fn malformed() -> RedisError {
-    garbage("a malformed map of slots")
+    protocol_error("a malformed map of slots")
 }
 
 #[cfg(test)]

@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 
-use crate::client::endpoint::{Checkout, Endpoint, Trouble};
-use crate::client::link::Link;
+use crate::client::endpoint::{AttemptError, Endpoint, PooledConnection};
+use crate::client::link::ConnectionLike;
 use crate::client::login::Role;
 use crate::config::save_path::{self, SavePath};
 use crate::error::{Error, answered_code, ends_connection};
 use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
 use crate::lock::released::{self, Released};
-use crate::lock::renewal::Held;
+use crate::lock::renewal::HeldLock;
 use crate::lock::scripts::Scripts;
 use crate::registry::Process;
 use crate::runtime::deadline::left;
@@ -37,7 +37,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The servers of one save path.
-pub struct Target {
+pub struct Backend {
     path: SavePath,
     servers: Servers,
     hides_ttls: AtomicBool,
@@ -54,7 +54,7 @@ enum Servers {
 
 /// Where a session belongs.
 #[derive(Clone)]
-pub struct Place {
+pub struct SessionLocation {
     /// Its keys.
     pub keys: Keys,
     /// The host's number in the save path, or the slot of the cluster.
@@ -63,7 +63,7 @@ pub struct Place {
 
 /// What may be asked of more servers than the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum ReadRouting {
     /// Something that only the primary can do.
     Primary,
     /// A plain read, which the save path may allow replicas to answer.
@@ -73,7 +73,7 @@ pub enum Access {
 }
 
 /// Where to try again.
-pub enum Again {
+pub enum RetryDecision {
     /// Where the session is said to be now; soon, or after a pause.
     Elsewhere {
         /// Whether nothing has to settle first.
@@ -87,7 +87,7 @@ pub enum Again {
     Nowhere,
 }
 
-impl Target {
+impl Backend {
     /// Connects to nothing.
     pub fn new(path: SavePath, process: &Process) -> Self {
         let servers = match path.topology() {
@@ -118,22 +118,25 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Sid`]: in a cluster, where its keys cannot be in one slot.
-    pub fn place(&self, sid: &Sid) -> Result<Place, Error> {
+    pub fn location(&self, sid: &Sid) -> Result<SessionLocation, Error> {
         match self.path.topology() {
             save_path::Topology::Standalone(standalone) => {
                 let shard = standalone.host_index(sid.as_bytes());
                 let prefix = standalone.hosts().get(shard).and_then(|host| host.prefix.as_deref());
-                Ok(Place { keys: Keys::new(prefix.unwrap_or(STANDALONE_PREFIX), sid), shard })
+                Ok(SessionLocation {
+                    keys: Keys::new(prefix.unwrap_or(STANDALONE_PREFIX), sid),
+                    shard,
+                })
             }
             save_path::Topology::Sentinel(sentinel) => {
                 let prefix = sentinel.server.prefix.as_deref().unwrap_or(STANDALONE_PREFIX);
-                Ok(Place { keys: Keys::new(prefix, sid), shard: 0 })
+                Ok(SessionLocation { keys: Keys::new(prefix, sid), shard: 0 })
             }
             save_path::Topology::Cluster(cluster) => {
                 let prefix = cluster.node.prefix.as_deref().unwrap_or(CLUSTER_PREFIX);
                 let keys = Keys::in_one_slot(prefix, sid)?;
                 let shard = crate::key::slot(&keys.session).into();
-                Ok(Place { keys, shard })
+                Ok(SessionLocation { keys, shard })
             }
         }
     }
@@ -160,10 +163,10 @@ impl Target {
     }
 
     /// A lock was let go of, at the server that `held` it or its successor.
-    pub fn has_released(self: &Arc<Self>, held: &Held) {
+    pub fn has_released(self: &Arc<Self>, held: &HeldLock) {
         if self.is_changing() {
-            let Held { place, token, server, lease, .. } = held;
-            self.released.remember(place.clone(), token.clone(), server.clone(), *lease);
+            let HeldLock { location, token, server, lease, .. } = held;
+            self.released.remember(location.clone(), token.clone(), server.clone(), *lease);
             released::watch_over(self);
         }
     }
@@ -173,13 +176,13 @@ impl Target {
         &self.released
     }
 
-    /// Whether `server` does not serve `place` any more, as far as can be seen
+    /// Whether `server` does not serve `location` any more, as far as can be seen
     /// without asking anybody.
-    pub(crate) fn is_cut_off(&self, place: &Place, server: &str) -> bool {
+    pub(crate) fn is_cut_off(&self, location: &SessionLocation, server: &str) -> bool {
         let known = match &self.servers {
             Servers::Standalone(_) => return false,
             Servers::Sentinel(sentinel) => sentinel.known_primary(),
-            Servers::Cluster(cluster) => cluster.known_node(place.shard),
+            Servers::Cluster(cluster) => cluster.known_node(location.shard),
         };
         known.is_some_and(|known| known.host().address.to_string() != server || known.is_cut_off())
     }
@@ -187,9 +190,11 @@ impl Target {
     /// Another server is the primary of some sessions: lets go, there, of locks
     /// that were let go of when it was not.
     pub(crate) fn repeat_releases(&self) {
-        for mut release in self.released.untold(|place| self.name(place)) {
-            let Ok(endpoint) = self.endpoint(&release.place, Access::Primary) else { continue };
-            let keys = &release.place.keys;
+        for mut release in self.released.untold(|location| self.name(location)) {
+            let Ok(endpoint) = self.endpoint(&release.location, ReadRouting::Primary) else {
+                continue;
+            };
+            let keys = &release.location.keys;
             let told = endpoint.run(|link| Scripts(link).release(keys, &release.token));
             if told.is_ok() {
                 release.server = endpoint.host().address.to_string();
@@ -207,31 +212,31 @@ impl Target {
         }
     }
 
-    /// Runs one exchange where `place` is. `patience` is the failover budget.
+    /// Runs one exchange where `location` is. `patience` is the failover budget.
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Exchange`] or [`Error::Refused`].
     pub fn run<T>(
         &self,
-        place: &Place,
-        access: Access,
+        location: &SessionLocation,
+        access: ReadRouting,
         patience: Duration,
-        mut exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
+        mut exchange: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T, Error> {
-        self.persist(place, access, patience, |endpoint| endpoint.run(&mut exchange))
+        self.persist(location, access, patience, |endpoint| endpoint.run(&mut exchange))
     }
 
     /// Sends a command that is answered when the server sees fit.
     ///
     /// # Errors
-    /// As for [`Target::run`].
+    /// As for [`Backend::run`].
     pub fn send(
         &self,
-        place: &Place,
+        location: &SessionLocation,
         patience: Duration,
         command: &[&[u8]],
-    ) -> Result<Checkout, Error> {
-        self.persist(place, Access::Wait, patience, |endpoint| endpoint.send(command))
+    ) -> Result<PooledConnection, Error> {
+        self.persist(location, ReadRouting::Wait, patience, |endpoint| endpoint.send(command))
     }
 
     /// Closes the connections that are not to outlive a request.
@@ -243,22 +248,22 @@ impl Target {
         }
     }
 
-    /// The server that `place` is on, as far as is known, for the log.
-    pub fn name(&self, place: &Place) -> String {
+    /// The server that `location` is on, as far as is known, for the log.
+    pub fn name(&self, location: &SessionLocation) -> String {
         let endpoint = match &self.servers {
-            Servers::Standalone(endpoints) => endpoints.get(place.shard).cloned(),
+            Servers::Standalone(endpoints) => endpoints.get(location.shard).cloned(),
             Servers::Sentinel(sentinel) => sentinel.known_primary(),
-            Servers::Cluster(cluster) => cluster.known_node(place.shard),
+            Servers::Cluster(cluster) => cluster.known_node(location.shard),
         };
         endpoint.map_or_else(|| "unknown".to_owned(), |e| e.host().address.to_string())
     }
 
     fn persist<T>(
         &self,
-        place: &Place,
-        access: Access,
+        location: &SessionLocation,
+        access: ReadRouting,
         patience: Duration,
-        mut attempt: impl FnMut(&Endpoint) -> Result<T, Trouble>,
+        mut attempt: impl FnMut(&Endpoint) -> Result<T, AttemptError>,
     ) -> Result<T, Error> {
         let mut budget = Budget::new(patience, self.retry_interval());
         // A server that let us wait once is only tried in passing after that.
@@ -267,10 +272,10 @@ impl Target {
         let mut disturbed = false;
         loop {
             let looked = Instant::now();
-            let (failure, again) = match self.endpoint(place, access) {
+            let (failure, again) = match self.endpoint(location, access) {
                 Ok(endpoint) => match match &silent {
                     Some(address) if *address == endpoint.host().address => {
-                        attempt(&endpoint.hasty(LONGEST_PAUSE))
+                        attempt(&endpoint.with_timeout_cap(LONGEST_PAUSE))
                     }
                     _ => attempt(&endpoint),
                 } {
@@ -281,15 +286,16 @@ impl Target {
                         }
                         return Ok(value);
                     }
-                    Ok(_) => {
-                        (replaced(&endpoint.host().address), Again::Elsewhere { at_once: false })
-                    }
+                    Ok(_) => (
+                        replaced(&endpoint.host().address),
+                        RetryDecision::Elsewhere { at_once: false },
+                    ),
                     Err(trouble) => {
-                        let again = self.again(place, access, &endpoint, &trouble);
+                        let again = self.again(location, access, &endpoint, &trouble);
                         if trouble.is_timeout() {
                             silent = Some(endpoint.host().address.clone());
                         }
-                        (self.failure(place, &endpoint, trouble), again)
+                        (self.failure(location, &endpoint, trouble), again)
                     }
                 },
                 // Nobody knew where: that may change.
@@ -297,13 +303,13 @@ impl Target {
             };
             disturbed = true;
             match again {
-                Again::Nowhere => return Err(failure),
-                Again::Renamed if renamed => return Err(failure),
-                Again::Renamed => {
+                RetryDecision::Nowhere => return Err(failure),
+                RetryDecision::Renamed if renamed => return Err(failure),
+                RetryDecision::Renamed => {
                     renamed = true;
                     tracing::info!(outcome = %failure, "looking its name up again");
                 }
-                Again::Once(instead) => {
+                RetryDecision::Once(instead) => {
                     if let Ok(value) = attempt(&instead) {
                         return Ok(value);
                     }
@@ -311,7 +317,7 @@ impl Target {
                         return Err(failure);
                     }
                 }
-                Again::Elsewhere { at_once } => {
+                RetryDecision::Elsewhere { at_once } => {
                     let in_time = (at_once && budget.hurry()) || budget.pause();
                     if !in_time {
                         return Err(failure);
@@ -331,13 +337,17 @@ impl Target {
         }
     }
 
-    fn endpoint(&self, place: &Place, access: Access) -> Result<Arc<Endpoint>, Error> {
+    fn endpoint(
+        &self,
+        location: &SessionLocation,
+        access: ReadRouting,
+    ) -> Result<Arc<Endpoint>, Error> {
         match &self.servers {
             Servers::Standalone(endpoints) => {
-                endpoints.get(place.shard).cloned().ok_or_else(|| Error::Panic("no host".into()))
+                endpoints.get(location.shard).cloned().ok_or_else(|| Error::Panic("no host".into()))
             }
             Servers::Sentinel(sentinel) => sentinel.primary(),
-            Servers::Cluster(cluster) => cluster.node(place.shard, access),
+            Servers::Cluster(cluster) => cluster.node(location.shard, access),
         }
     }
 
@@ -350,48 +360,58 @@ impl Target {
         }
     }
 
-    fn failure(&self, place: &Place, endpoint: &Endpoint, trouble: Trouble) -> Error {
+    fn failure(
+        &self,
+        location: &SessionLocation,
+        endpoint: &Endpoint,
+        trouble: AttemptError,
+    ) -> Error {
         match (&self.servers, endpoint.failure(trouble)) {
             (Servers::Sentinel(sentinel), Error::Connect { host, reason }) => {
                 Error::Connect { host, reason: format!("{reason}{}", sentinel.blame()) }
             }
-            (Servers::Cluster(cluster), Error::Connect { host, reason }) => {
-                Error::Connect { host, reason: format!("{reason}{}", cluster.blame(place.shard)) }
-            }
+            (Servers::Cluster(cluster), Error::Connect { host, reason }) => Error::Connect {
+                host,
+                reason: format!("{reason}{}", cluster.blame(location.shard)),
+            },
             (_, failure) => failure,
         }
     }
 
-    fn after_discovery(&self) -> Again {
+    fn after_discovery(&self) -> RetryDecision {
         match &self.servers {
-            Servers::Standalone(_) => Again::Nowhere,
-            Servers::Sentinel(_) | Servers::Cluster(_) => Again::Elsewhere { at_once: false },
+            Servers::Standalone(_) => RetryDecision::Nowhere,
+            Servers::Sentinel(_) | Servers::Cluster(_) => {
+                RetryDecision::Elsewhere { at_once: false }
+            }
         }
     }
 
     fn again(
         &self,
-        place: &Place,
-        access: Access,
+        location: &SessionLocation,
+        access: ReadRouting,
         failed: &Arc<Endpoint>,
-        trouble: &Trouble,
-    ) -> Again {
+        trouble: &AttemptError,
+    ) -> RetryDecision {
         if is_wrong_server(trouble) {
             failed.start_anew();
         }
         match &self.servers {
-            Servers::Standalone(_) if is_wrong_server(trouble) => Again::Renamed,
-            Servers::Standalone(_) if is_unsettled(trouble) => Again::Elsewhere { at_once: false },
-            Servers::Standalone(_) => Again::Nowhere,
+            Servers::Standalone(_) if is_wrong_server(trouble) => RetryDecision::Renamed,
+            Servers::Standalone(_) if is_unsettled(trouble) => {
+                RetryDecision::Elsewhere { at_once: false }
+            }
+            Servers::Standalone(_) => RetryDecision::Nowhere,
             Servers::Sentinel(sentinel) => {
                 if !has_moved(trouble) {
-                    return Again::Nowhere;
+                    return RetryDecision::Nowhere;
                 }
                 sentinel.forget(failed);
-                Again::Elsewhere { at_once: false }
+                RetryDecision::Elsewhere { at_once: false }
             }
             Servers::Cluster(cluster) => {
-                cluster.again(place.shard, &place.keys, access, failed, trouble)
+                cluster.again(location.shard, &location.keys, access, failed, trouble)
             }
         }
     }
@@ -399,10 +419,10 @@ impl Target {
 
 /// Whether `trouble` may mean that the session is served elsewhere now, or
 /// will be soon.
-pub fn has_moved(trouble: &Trouble) -> bool {
+pub fn has_moved(trouble: &AttemptError) -> bool {
     match trouble {
-        Trouble::Connect(_) => true,
-        Trouble::Exchange(error) => {
+        AttemptError::Connect(_) => true,
+        AttemptError::Exchange(error) => {
             ends_connection(error)
                 || is_wrong_server(trouble)
                 || is_unsettled(trouble)
@@ -414,15 +434,15 @@ pub fn has_moved(trouble: &Trouble) -> bool {
 /// Whether a server has answered that it is none to be used: it was demoted,
 /// say, and goes on serving those who are connected. The name that led to it
 /// may lead to its successor by now.
-fn is_wrong_server(trouble: &Trouble) -> bool {
-    let Trouble::Exchange(error) = trouble else { return false };
+fn is_wrong_server(trouble: &AttemptError) -> bool {
+    let AttemptError::Exchange(error) = trouble else { return false };
     matches!(answered_code(error), Some("READONLY" | "LOADING" | "MASTERDOWN" | "NOREPLICAS"))
 }
 
 /// Whether the right server, or a proxy before a cluster, has answered that
 /// things change right now.
-fn is_unsettled(trouble: &Trouble) -> bool {
-    let Trouble::Exchange(error) = trouble else { return false };
+fn is_unsettled(trouble: &AttemptError) -> bool {
+    let AttemptError::Exchange(error) = trouble else { return false };
     matches!(answered_code(error), Some("CLUSTERDOWN" | "TRYAGAIN"))
 }
 

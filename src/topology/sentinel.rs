@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::registry::Process;
 use crate::topology::sentinel::subscription::Watch;
 
-pub use report::{Said, questions, said};
+pub use report::{PrimaryReport, questions, said};
 pub(crate) use report::{ask, knows_replica, settle, tcp};
 
 /// How long a sentinel is believed that it is making another server the
@@ -177,7 +177,7 @@ impl Sentinel {
     /// those that disagreed with the others. The first answer counts, unless
     /// there is reason to doubt it: it is of an earlier configuration than the
     /// known one, or names the server that has failed. Then all are heard.
-    fn ask(&self, first: usize) -> Result<(usize, Said), Error> {
+    fn ask(&self, first: usize) -> Result<(usize, PrimaryReport), Error> {
         let (epoch, failed) = {
             let state = self.state();
             let failed = state.primary.as_ref().filter(|_| state.failed);

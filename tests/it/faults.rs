@@ -22,11 +22,11 @@ use crate::support::process::wait_until;
 use crate::support::proxy::{Direction, Fault, RecordingProxy};
 use crate::support::servers::{Options, RedisServer};
 use crate::support::site::{Site, Visit, php};
-use redis_session::client::link::Link;
+use redis_session::client::link::ConnectionLike;
 use redis_session::key::Keys;
-use redis_session::lock::scripts::{Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::lock::scripts::{AcquireReply, Existence, LockedOutcome, Scripts, WaiterState};
 use redis_session::lock::token::Token;
-use redis_session::topology::{Access, Target};
+use redis_session::topology::{Backend, ReadRouting};
 
 const TIMEOUT: Duration = Duration::from_millis(600);
 /// Two timeouts (a call may be followed by another one that fails as well),
@@ -133,7 +133,7 @@ struct Row {
     once: bool,
 }
 
-fn garbage(bytes: impl Into<Vec<u8>>) -> Vec<Fault> {
+fn protocol_error(bytes: impl Into<Vec<u8>>) -> Vec<Fault> {
     vec![Fault::GarbageReply(bytes.into())]
 }
 
@@ -181,7 +181,7 @@ const ROWS: [Row; 19] = [
     Row {
         name: "not Redis",
         once: true,
-        faults: |_, _| garbage("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        faults: |_, _| protocol_error("HTTP/1.1 400 Bad Request\r\n\r\n"),
     },
     Row {
         name: "a length of 10^9",
@@ -201,11 +201,15 @@ const ROWS: [Row; 19] = [
                 .to_vec()
         },
     },
-    Row { name: "a list", once: true, faults: |_, _| garbage("*2\r\n$1\r\na\r\n$1\r\nb\r\n") },
-    Row { name: "a number", once: true, faults: |_, _| garbage(":77\r\n") },
-    Row { name: "a status", once: true, faults: |_, _| garbage("+FINE\r\n") },
-    Row { name: "null", once: true, faults: |_, _| garbage("$-1\r\n") },
-    Row { name: "an error", once: true, faults: |_, _| garbage("-ERR out of order\r\n") },
+    Row {
+        name: "a list",
+        once: true,
+        faults: |_, _| protocol_error("*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+    },
+    Row { name: "a number", once: true, faults: |_, _| protocol_error(":77\r\n") },
+    Row { name: "a status", once: true, faults: |_, _| protocol_error("+FINE\r\n") },
+    Row { name: "null", once: true, faults: |_, _| protocol_error("$-1\r\n") },
+    Row { name: "an error", once: true, faults: |_, _| protocol_error("-ERR out of order\r\n") },
 ];
 
 /// What strikes next: whether once, and only when a waiter's turn has come.
@@ -223,7 +227,7 @@ struct Fixture {
     server: RedisServer,
     next: Arc<Mutex<Next>>,
     /// The server, without the proxy: for whoever else holds the lock.
-    direct: Arc<Target>,
+    direct: Arc<Backend>,
     control: u16,
     locked: bool,
 }
@@ -256,7 +260,7 @@ impl Fixture {
         let path = format!("tcp://{}?timeout={timeout}&read_timeout={timeout}", proxy.addr());
         let locking = if locked { "1" } else { "0" };
         let site = Site::start(&php(&path).ini("redis.session.locking_enabled", locking));
-        let direct = scene::target(&server.addr());
+        let direct = scene::backend(&server.addr());
         Self { site, proxy, server, next, direct, control, locked }
     }
 
@@ -290,24 +294,24 @@ impl Fixture {
     }
 
     fn scripts<T>(&self, run: impl Fn(&mut Scripts<'_>, &Keys) -> redis::RedisResult<T>) -> T {
-        let place = scene::place(&self.direct, "alice");
-        let run = |link: &mut dyn Link| run(&mut Scripts(link), &place.keys);
-        self.direct.run(&place, Access::Primary, Duration::ZERO, run).unwrap()
+        let location = scene::location(&self.direct, "alice");
+        let run = |link: &mut dyn ConnectionLike| run(&mut Scripts(link), &location.keys);
+        self.direct.run(&location, ReadRouting::Primary, Duration::ZERO, run).unwrap()
     }
 
     /// Somebody else has alice's session.
     fn hold(&self) -> Token {
         let token = Token::new("").unwrap();
-        let (lease, wanted, standing) = (scene::LEASE, Wanted::Any, Standing::Outside);
+        let (lease, wanted, standing) = (scene::LEASE, Existence::Any, WaiterState::Outside);
         let turn = self.scripts(|s, keys| s.acquire(keys, &token, lease, None, wanted, standing));
-        assert!(matches!(turn, Turn::Ours(_)), "{turn:?}");
+        assert!(matches!(turn, AcquireReply::Ours(_)), "{turn:?}");
         token
     }
 
     /// That one lets go of it when somebody waits.
     fn hand_over(&self, holder: &Token) {
         wait_until("somebody waits", || waiting(&self.server) == 1);
-        assert_eq!(self.scripts(|s, keys| s.release(keys, holder)), Kept::Done);
+        assert_eq!(self.scripts(|s, keys| s.release(keys, holder)), LockedOutcome::Done);
     }
 
     /// The bytes of the flight that a fault strikes: there and back.

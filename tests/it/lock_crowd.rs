@@ -4,15 +4,16 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use crate::support::locking::scene::{SECOND, Scene, policy, storing};
 use redis_session::config::settings::{ReadOnly, Refresh};
-use redis_session::lock::acquire::{Outcome, Progress, Queue, Request};
-use redis_session::lock::scripts::{Kept, Scripts, Wanted};
+use redis_session::lock::acquire::{Acquired, Acquisition, Request};
+use redis_session::lock::scripts::{Existence, LockedOutcome, Scripts};
 use redis_session::lock::token::Token;
-use redis_session::topology::Access;
+use redis_session::topology::ReadRouting;
 
 const THREADS: usize = 300;
 
@@ -40,27 +41,27 @@ fn three_hundred_threads_of_one_process_are_all_served() {
 /// One request: waits for its turn, adds one, and lets go.
 fn count(scene: &Scene) {
     let token = Token::new("").unwrap();
-    let mut queue = Queue::new(Request {
-        place: scene.place(),
+    let mut queue = Acquisition::new(Request {
+        location: scene.location(),
         token: token.clone(),
-        wanted: Wanted::Any,
+        wanted: Existence::Any,
         read_only: ReadOnly::No,
         refresh: Refresh::Never,
         failover: Duration::ZERO,
         replicas: 0,
     });
     let read = loop {
-        match queue.step(&scene.target, &policy(60 * SECOND)).unwrap() {
-            Progress::Waiting => {}
-            Progress::Done(Outcome::Ours(read)) => break read,
-            Progress::Done(Outcome::Unwanted) => unreachable!(),
+        match queue.step(&scene.backend, &policy(60 * SECOND)).unwrap() {
+            Poll::Pending => {}
+            Poll::Ready(Acquired::Ours(read)) => break read,
+            Poll::Ready(Acquired::Unwanted) => unreachable!(),
         }
     };
     let before: usize = read.map_or(0, |read| String::from_utf8(read).unwrap().parse().unwrap());
     let data = (before + 1).to_string();
-    let place = scene.place();
-    let kept = scene.target.run(&place, Access::Primary, Duration::ZERO, |link| {
-        Scripts(link).write(&place.keys, &token, storing(false), data.as_bytes())
+    let location = scene.location();
+    let kept = scene.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |link| {
+        Scripts(link).write(&location.keys, &token, storing(false), data.as_bytes())
     });
-    assert_eq!(kept.unwrap(), Kept::Done);
+    assert_eq!(kept.unwrap(), LockedOutcome::Done);
 }

@@ -7,19 +7,20 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::support::locking::scene::{
-    LEASE, SECOND, joining, place, received, storing, target, ttl,
+    LEASE, SECOND, backend, joining, location, received, storing, ttl,
 };
 use crate::support::process::poll;
 use crate::support::servers::{Options, RedisServer};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use redis_session::client::endpoint::Checkout;
+use redis_session::client::endpoint::PooledConnection;
 use redis_session::key::Keys;
 use redis_session::lock::scripts::{
-    CLAIM_WINDOW, Given, Kept, Scripts, Standing, Storing, Ticket, Turn, Wanted,
+    AcquireReply, CLAIM_WINDOW, Existence, Given, LockedOutcome, Scripts, Storing, Ticket,
+    WaiterState,
 };
 use redis_session::lock::token::Token;
-use redis_session::topology::{Access, Place, Target};
+use redis_session::topology::{Backend, ReadRouting, SessionLocation};
 
 const CASES: u32 = 300;
 /// Requests that write, and after them those that only read.
@@ -33,7 +34,7 @@ enum State {
     Idle,
     /// Told that it is busy; not yet in the server's queue, or out of it again.
     Counted,
-    Blocked(Checkout),
+    Blocked(PooledConnection),
     Popped(Vec<u8>),
     /// With what it has read.
     Holding(Option<Vec<u8>>),
@@ -75,9 +76,9 @@ enum Step {
 }
 
 struct Model<'a> {
-    target: &'a Target,
+    backend: &'a Backend,
     server: redis::Connection,
-    place: Place,
+    location: SessionLocation,
     states: Vec<State>,
     tokens: Vec<Token>,
     tickets: Vec<Option<Ticket>>,
@@ -102,12 +103,12 @@ macro_rules! check {
 }
 
 impl<'a> Model<'a> {
-    fn new(target: &'a Target, server: redis::Connection) -> Self {
+    fn new(backend: &'a Backend, server: redis::Connection) -> Self {
         let all = WRITERS + READERS;
         Self {
-            target,
+            backend,
             server,
-            place: place(target, "any"),
+            location: location(backend, "any"),
             states: (0..all).map(|_| State::Idle).collect(),
             tokens: (0..all).map(|_| Token::new("").unwrap()).collect(),
             tickets: vec![None; all],
@@ -122,9 +123,9 @@ impl<'a> Model<'a> {
     }
 
     fn run<T>(&self, exchange: impl Fn(&mut Scripts<'_>, &Keys) -> redis::RedisResult<T>) -> T {
-        let Self { target, place, .. } = self;
-        let outcome = target.run(place, Access::Primary, Duration::ZERO, |link| {
-            exchange(&mut Scripts(link), &place.keys)
+        let Self { backend, location, .. } = self;
+        let outcome = backend.run(location, ReadRouting::Primary, Duration::ZERO, |link| {
+            exchange(&mut Scripts(link), &location.keys)
         });
         outcome.unwrap()
     }
@@ -222,9 +223,9 @@ impl<'a> Model<'a> {
         let turn = self.run(|scripts, keys| {
             let standing = standing(ticket.as_ref(), in_line);
             if reads_only {
-                scripts.peek(keys, &token, None, Wanted::Any, standing, b"")
+                scripts.peek(keys, &token, None, Existence::Any, standing, b"")
             } else {
-                scripts.acquire(keys, &token, LEASE, None, Wanted::Any, standing)
+                scripts.acquire(keys, &token, LEASE, None, Existence::Any, standing)
             }
         });
         let is_next = self.waiters.is_empty() || self.place_of(who) == Some(0);
@@ -236,7 +237,7 @@ impl<'a> Model<'a> {
         };
         let was_free = self.lock == Lock::Free;
         match turn {
-            Turn::Ours(data) => {
+            AcquireReply::Ours(data) => {
                 check!(may, "{who} got it while {:?}", self.lock);
                 check!(data == self.data, "{who} read something else");
                 self.forget(who);
@@ -252,7 +253,7 @@ impl<'a> Model<'a> {
                 self.lock = Lock::HeldBy(who);
                 self.states[who] = State::Holding(data);
             }
-            Turn::Busy { ticket, .. } => {
+            AcquireReply::Busy { ticket, .. } => {
                 check!(!may, "{who} was refused while {:?}", self.lock);
                 self.is_told_to_wait(who, ticket)?;
                 if was_free {
@@ -269,13 +270,13 @@ impl<'a> Model<'a> {
         let token = &self.tokens[who];
         let turn =
             self.run(|scripts, keys| scripts.look(keys, token, standing(ticket.as_ref(), in_line)));
-        check!(matches!(turn, Turn::Busy { .. }), "{who} was told {turn:?}");
+        check!(matches!(turn, AcquireReply::Busy { .. }), "{who} was told {turn:?}");
         if self.lock == Lock::Free { self.let_go(who) } else { Ok(()) }
     }
 
     fn block(&mut self, who: usize) -> Checked {
-        let command: [&[u8]; 3] = [b"BLPOP", &self.place.keys.baton, b"60"];
-        let mut wait = self.target.send(&self.place, Duration::ZERO, &command).unwrap();
+        let command: [&[u8]; 3] = [b"BLPOP", &self.location.keys.baton, b"60"];
+        let mut wait = self.backend.send(&self.location, Duration::ZERO, &command).unwrap();
         if self.list.is_some() {
             let baton = received(&mut wait).ok_or(format!("{who} was not given the baton"))?;
             check!(self.list.take() == Some(baton.clone()), "{who} was given another baton");
@@ -296,9 +297,16 @@ impl<'a> Model<'a> {
             self.run(|scripts, keys| {
                 let standing = standing(ticket.as_ref(), in_line);
                 if reads_only {
-                    scripts.peek(keys, &token, None, Wanted::Any, standing, baton)
+                    scripts.peek(keys, &token, None, Existence::Any, standing, baton)
                 } else {
-                    scripts.claim(keys, &token, LEASE, None, Wanted::Any, Given { standing, baton })
+                    scripts.claim(
+                        keys,
+                        &token,
+                        LEASE,
+                        None,
+                        Existence::Any,
+                        Given { standing, baton },
+                    )
                 }
             })
         };
@@ -307,7 +315,7 @@ impl<'a> Model<'a> {
         let before = self.place_of(who).unwrap();
         let passed_over = self.waiters[..before].iter().any(|waiter| waiter.aside);
         match turn {
-            Turn::Ours(data) if reads_only => {
+            AcquireReply::Ours(data) if reads_only => {
                 // One who does not want the lock needs no baton where there is none.
                 check!(given || self.is_free(), "{who} read while {:?}", self.lock);
                 check!(data == self.data, "{who} read something else");
@@ -317,19 +325,22 @@ impl<'a> Model<'a> {
                     self.let_go(who)?;
                 }
             }
-            Turn::Ours(data) => {
+            AcquireReply::Ours(data) => {
                 check!(given, "{who} claimed while {:?}", self.lock);
                 check!(!(passed_over && early), "{who} was served before one who came earlier");
                 check!(data == self.data, "{who} read something else");
                 if again {
-                    check!(claim() == Turn::Ours(data.clone()), "{who} did not find its own lock");
+                    check!(
+                        claim() == AcquireReply::Ours(data.clone()),
+                        "{who} did not find its own lock"
+                    );
                 }
                 self.waiters[..before].iter_mut().for_each(|waiter| waiter.aside = false);
                 self.forget(who);
                 self.lock = Lock::HeldBy(who);
                 self.states[who] = State::Holding(data);
             }
-            Turn::Busy { ticket, .. } => {
+            AcquireReply::Busy { ticket, .. } => {
                 let may = given && !passed_over || reads_only && self.is_free();
                 check!(!may, "{who} could not claim");
                 self.is_told_to_wait(who, ticket)?;
@@ -361,7 +372,7 @@ impl<'a> Model<'a> {
                 scripts.write(keys, token, Storing { repeat, known, ..storing(false) }, &data)
             });
             if gone && (held || repeat) {
-                check!(kept == Kept::Gone, "{who} {kept:?} {:?}", self.lock);
+                check!(kept == LockedOutcome::Gone, "{who} {kept:?} {:?}", self.lock);
             } else {
                 self.check_kept(who, held, kept)?;
             }
@@ -391,8 +402,8 @@ impl<'a> Model<'a> {
         self.lock == Lock::HeldBy(who)
     }
 
-    fn check_kept(&self, who: usize, held: bool, kept: Kept) -> Checked {
-        let expected = if held { Kept::Done } else { Kept::Lost };
+    fn check_kept(&self, who: usize, held: bool, kept: LockedOutcome) -> Checked {
+        let expected = if held { LockedOutcome::Done } else { LockedOutcome::Lost };
         check!(kept == expected, "{who} {kept:?} {:?}", self.lock);
         Ok(())
     }
@@ -423,9 +434,9 @@ impl<'a> Model<'a> {
 
     /// What time does to a lock; to a baton in the list at the same moment.
     fn expire(&mut self) {
-        redis::cmd("DEL").arg(&self.place.keys.lock).exec(&mut self.server).unwrap();
+        redis::cmd("DEL").arg(&self.location.keys.lock).exec(&mut self.server).unwrap();
         if matches!(self.lock, Lock::Handed(_)) {
-            redis::cmd("DEL").arg(&self.place.keys.baton).exec(&mut self.server).unwrap();
+            redis::cmd("DEL").arg(&self.location.keys.baton).exec(&mut self.server).unwrap();
             self.list = None;
         }
         self.lock = Lock::Free;
@@ -461,7 +472,7 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    fn unblock(&mut self, who: usize, wait: Checkout) -> Checked {
+    fn unblock(&mut self, who: usize, wait: PooledConnection) -> Checked {
         drop(wait); // closes its connection, as it waits for an answer
         self.queue.retain(|waiting| *waiting != who);
         self.await_queue()
@@ -480,7 +491,7 @@ impl<'a> Model<'a> {
 
     /// What Redis holds is what the model says.
     fn compare(&mut self) -> Checked {
-        let Keys { session, lock, baton, waiters } = &self.place.keys;
+        let Keys { session, lock, baton, waiters } = &self.location.keys;
         type Found = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<String>, Vec<Vec<u8>>);
         let (data, value, waiting, list): Found = redis::pipe()
             .get(session)
@@ -527,10 +538,10 @@ impl<'a> Model<'a> {
     }
 }
 
-fn standing(ticket: Option<&Ticket>, in_line: bool) -> Standing<'_> {
+fn standing(ticket: Option<&Ticket>, in_line: bool) -> WaiterState<'_> {
     match ticket {
         None => joining(),
-        Some(ticket) => Standing::Inside { ticket, lasts: LEASE, in_line },
+        Some(ticket) => WaiterState::Inside { ticket, lasts: LEASE, in_line },
     }
 }
 
@@ -556,14 +567,14 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
 #[test]
 fn in_any_order_of_steps_there_is_one_holder_and_the_longest_waiting_is_next() {
     let server = RedisServer::start(Options::default());
-    let target = target(&server.addr());
+    let backend = backend(&server.addr());
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let (taken, discarded) = (Cell::new(0), Cell::new(0));
     let steps = proptest::collection::vec(step(), 20..80);
     let outcome = TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
         redis::cmd("FLUSHALL").exec(&mut server.client()).unwrap();
-        let mut model = Model::new(&target, server.client());
+        let mut model = Model::new(&backend, server.client());
         taken.set(taken.get() + steps.len());
         match run(&mut model, &steps) {
             Err(_) if model.is_stale() => {

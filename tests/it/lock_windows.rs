@@ -3,18 +3,21 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::locking::scene::{
-    LEASE, SECOND, SID, Scene, handler, inside, joining, policy, received, target, ttl, wait_at,
+    LEASE, SECOND, SID, Scene, backend, handler, inside, joining, policy, received, ttl, wait_at,
 };
 use crate::support::process::{poll, wait_until};
 use crate::support::proxy::{Direction, Fault, RecordingProxy};
 use redis_session::error::Error;
 use redis_session::key::Keys;
-use redis_session::lock::acquire::{Outcome, Progress};
-use redis_session::lock::scripts::{CLAIM_WINDOW, Given, Scripts, Standing, Ticket, Turn, Wanted};
+use redis_session::lock::acquire::Acquired;
+use redis_session::lock::scripts::{
+    AcquireReply, CLAIM_WINDOW, Existence, Given, Scripts, Ticket, WaiterState,
+};
 use redis_session::lock::token::Token;
 
 /// After how long at most a waiter asks how things are.
@@ -28,17 +31,17 @@ const MARGIN: Duration = Duration::from_secs(2);
 fn a_waiter_that_dies_with_the_baton_delays_the_next_until_that_looks_again() {
     let scene = Scene::new();
     let holder = scene.hold();
-    scene.join(Wanted::Any, joining());
+    scene.join(Existence::Any, joining());
     let mut first = scene.block();
     thread::scope(|scope| {
-        let second = scope.spawn(|| scene.wait(Wanted::Any, 20 * SECOND));
+        let second = scope.spawn(|| scene.wait(Existence::Any, 20 * SECOND));
         wait_until("both are blocked", || scene.blocked() == 2);
         scene.release(&holder);
         let handed = Instant::now();
         assert!(received(&mut first).is_some());
         drop(first);
         let (outcome, _) = second.join().unwrap();
-        assert!(matches!(outcome, Ok(Outcome::Ours(_))), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Acquired::Ours(_))), "{outcome:?}");
         let took = handed.elapsed();
         assert!(took < LOOKS_AGAIN + MARGIN, "the next one slept for {took:?}");
     });
@@ -48,9 +51,9 @@ fn a_waiter_that_dies_with_the_baton_delays_the_next_until_that_looks_again() {
 fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
     let scene = Scene::new();
     let holder = scene.hold();
-    let one = scene.join(Wanted::Any, joining());
+    let one = scene.join(Existence::Any, joining());
     let mut first = scene.block();
-    let two = scene.join(Wanted::Any, joining());
+    let two = scene.join(Existence::Any, joining());
     let mut second = scene.block();
     scene.release(&holder);
     let baton = received(&mut first).unwrap();
@@ -59,19 +62,19 @@ fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
         command.arg(scene.keys().lock).arg(ms).exec(&mut scene.server.client()).unwrap();
     };
     lives(60_000);
-    scene.join(Wanted::Any, joining());
+    scene.join(Existence::Any, joining());
     assert_eq!(scene.blocked(), 1, "the first may yet claim it");
     lives(240); // it has had half of its time
-    scene.join(Wanted::Any, joining());
+    scene.join(Existence::Any, joining());
     lives(60_000);
     assert_eq!(received(&mut second).unwrap(), baton, "the same: whoever is first has it");
     let turns = [&one, &two].map(|ticket| {
         let (token, standing) = (Token::new("").unwrap(), inside(ticket));
         scene.run(|s, keys| {
-            s.claim(keys, &token, LEASE, None, Wanted::Any, Given { standing, baton: &baton })
+            s.claim(keys, &token, LEASE, None, Existence::Any, Given { standing, baton: &baton })
         })
     });
-    assert!(matches!(turns, [Turn::Ours(None), Turn::Busy { .. }]), "{turns:?}");
+    assert!(matches!(turns, [AcquireReply::Ours(None), AcquireReply::Busy { .. }]), "{turns:?}");
     assert_eq!(scene.counted(), Some(3), "the one that has it is a waiter no more");
 }
 
@@ -79,18 +82,18 @@ fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
 fn a_waiter_that_gives_up_with_the_baton_offers_it_to_the_next_at_once() {
     let scene = Scene::new();
     let holder = scene.hold();
-    let mut first = scene.queue(Wanted::Any);
-    let step = first.step(&scene.target, &policy(10 * SECOND));
-    assert!(matches!(step, Ok(Progress::Waiting)));
+    let mut first = scene.queue(Existence::Any);
+    let step = first.step(&scene.backend, &policy(10 * SECOND));
+    assert!(matches!(step, Ok(Poll::Pending)));
     thread::scope(|scope| {
-        let second = scope.spawn(|| scene.wait(Wanted::Any, 20 * SECOND));
+        let second = scope.spawn(|| scene.wait(Existence::Any, 20 * SECOND));
         wait_until("both are blocked", || scene.blocked() == 2);
         scene.release(&holder);
         wait_until("the first has the baton", || scene.blocked() == 1);
         let left = Instant::now();
-        first.leave(&scene.target);
+        first.leave(&scene.backend);
         let (outcome, _) = second.join().unwrap();
-        assert!(matches!(outcome, Ok(Outcome::Ours(_))), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Acquired::Ours(_))), "{outcome:?}");
         let took = left.elapsed();
         assert!(took < CLAIM_WINDOW + MARGIN, "the next one slept for {took:?}");
     });
@@ -101,7 +104,7 @@ fn a_waiter_that_gives_up_with_the_baton_offers_it_to_the_next_at_once() {
 fn a_baton_is_offered_to_nobody_where_nobody_waits() {
     let scene = Scene::new();
     let holder = scene.hold();
-    let ticket = scene.join(Wanted::Any, joining());
+    let ticket = scene.join(Existence::Any, joining());
     let mut only = scene.block();
     scene.release(&holder);
     assert!(received(&mut only).is_some());
@@ -119,9 +122,9 @@ fn a_waiter_that_gives_up_late_does_not_uncount_one_that_came_after_it() {
     // Forgotten before it says that it leaves.
     let lasts = Duration::from_millis(200);
     let joined = Instant::now();
-    let ticket = scene.join(Wanted::Any, Standing::Joining { lasts, most: 0 });
+    let ticket = scene.join(Existence::Any, WaiterState::Joining { lasts, most: 0 });
     thread::sleep((lasts + Duration::from_millis(20)).saturating_sub(joined.elapsed()));
-    scene.join(Wanted::Any, joining());
+    scene.join(Existence::Any, joining());
     let mut second = scene.block();
     for _repeat in 0..2 {
         scene.run(|s, keys| s.leave(keys, &ticket));
@@ -134,7 +137,7 @@ fn a_waiter_that_gives_up_late_does_not_uncount_one_that_came_after_it() {
 fn those_who_wait_are_forgotten_together_when_none_of_them_shows_itself() {
     let scene = Scene::new();
     let _holder = scene.hold();
-    scene.join(Wanted::Any, Standing::Joining { lasts: 4 * SECOND, most: 0 });
+    scene.join(Existence::Any, WaiterState::Joining { lasts: 4 * SECOND, most: 0 });
     let left: i64 =
         redis::cmd("PTTL").arg(scene.keys().waiters).query(&mut scene.server.client()).unwrap();
     assert!((3001..=4000).contains(&left), "{left} ms");
@@ -144,8 +147,8 @@ fn those_who_wait_are_forgotten_together_when_none_of_them_shows_itself() {
 fn a_new_id_that_is_locked_already_does_not_uncount_a_waiter() {
     let scene = Scene::new();
     let _holder = scene.hold();
-    scene.join(Wanted::Any, joining());
-    let (outcome, _) = scene.wait(Wanted::Unused, SECOND);
+    scene.join(Existence::Any, joining());
+    let (outcome, _) = scene.wait(Existence::Unused, SECOND);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     assert_eq!(scene.counted(), Some(1));
 }
@@ -155,10 +158,10 @@ fn a_waiter_that_asks_again_for_a_session_that_was_destroyed_is_not_counted_any_
     let scene = Scene::new();
     scene.store("x|i:1;");
     let holder = scene.hold();
-    let ticket = scene.join(Wanted::Known, joining());
+    let ticket = scene.join(Existence::Known, joining());
     scene.run(|s, keys| s.destroy(keys, &holder));
-    let (_, turn) = scene.acquire(Wanted::Known, inside(&ticket));
-    assert_eq!(turn, Turn::Unwanted);
+    let (_, turn) = scene.acquire(Existence::Known, inside(&ticket));
+    assert_eq!(turn, AcquireReply::Unwanted);
     assert_eq!(scene.counted(), None);
 }
 
@@ -166,11 +169,11 @@ fn a_waiter_that_asks_again_for_a_session_that_was_destroyed_is_not_counted_any_
 fn one_that_is_told_to_wait_no_more_than_so_many_is_refused_at_once() {
     let scene = Scene::new();
     let _holder = scene.hold();
-    let standing = Standing::Joining { lasts: 60 * SECOND, most: 2 };
-    scene.join(Wanted::Any, standing);
-    scene.join(Wanted::Any, standing);
-    let (_, turn) = scene.acquire(Wanted::Any, standing);
-    assert!(matches!(turn, Turn::Crowded(_)), "{turn:?}");
+    let standing = WaiterState::Joining { lasts: 60 * SECOND, most: 2 };
+    scene.join(Existence::Any, standing);
+    scene.join(Existence::Any, standing);
+    let (_, turn) = scene.acquire(Existence::Any, standing);
+    assert!(matches!(turn, AcquireReply::Crowded(_)), "{turn:?}");
     assert_eq!(scene.counted(), Some(2));
 }
 
@@ -178,7 +181,7 @@ fn one_that_is_told_to_wait_no_more_than_so_many_is_refused_at_once() {
 fn a_waiter_gives_up_when_its_patience_is_at_its_end_and_leaves_nothing() {
     let scene = Scene::new();
     let holder = scene.hold();
-    let (outcome, took) = scene.wait(Wanted::Any, SECOND / 2);
+    let (outcome, took) = scene.wait(Existence::Any, SECOND / 2);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     assert!(took >= SECOND / 2 && took < SECOND / 2 + MARGIN, "{took:?}");
     assert_eq!(scene.counted(), None);
@@ -194,11 +197,11 @@ fn a_session_destroyed_during_the_wait_for_it_is_not_known_any_more() {
     scene.store("x|i:1;");
     let holder = scene.hold();
     thread::scope(|scope| {
-        let waiter = scope.spawn(|| scene.wait(Wanted::Known, 10 * SECOND));
+        let waiter = scope.spawn(|| scene.wait(Existence::Known, 10 * SECOND));
         wait_until("it is blocked", || scene.blocked() == 1);
         scene.run(|s, keys| s.destroy(keys, &holder));
         let (outcome, _) = waiter.join().unwrap();
-        assert!(matches!(outcome, Ok(Outcome::Unwanted)), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Acquired::Unwanted)), "{outcome:?}");
     });
     assert_eq!(scene.server.keys(), [""; 0]);
 }
@@ -207,11 +210,11 @@ fn a_session_destroyed_during_the_wait_for_it_is_not_known_any_more() {
 /// two are given the baton in turn, and find the session destroyed.
 fn finds_it_destroyed(
     scene: &Scene,
-    shows: impl Fn(&mut Scripts<'_>, &Keys, &Ticket, &[u8]) -> Turn,
+    shows: impl Fn(&mut Scripts<'_>, &Keys, &Ticket, &[u8]) -> AcquireReply,
 ) {
     scene.store("x|i:1;");
     let holder = scene.hold();
-    let mut waits: Vec<_> = [Wanted::Known, Wanted::Known, Wanted::Any]
+    let mut waits: Vec<_> = [Existence::Known, Existence::Known, Existence::Any]
         .map(|wanted| {
             let ticket = scene.join(wanted, joining());
             (ticket, scene.block())
@@ -222,7 +225,7 @@ fn finds_it_destroyed(
         let (ticket, wait) = waits.get_mut(wait).unwrap();
         let baton = received(wait).unwrap();
         let turn = scene.run(|s, keys| Ok(shows(s, keys, ticket, &baton)));
-        assert_eq!(turn, Turn::Unwanted);
+        assert_eq!(turn, AcquireReply::Unwanted);
         assert_eq!(scene.counted(), Some(waiting), "the others wait still");
     }
     let (ticket, wait) = waits.last_mut().unwrap();
@@ -234,11 +237,11 @@ fn finds_it_destroyed(
             &token,
             LEASE,
             None,
-            Wanted::Any,
+            Existence::Any,
             Given { standing: inside(ticket), baton: &baton },
         )
     });
-    assert_eq!(turn, Turn::Ours(None));
+    assert_eq!(turn, AcquireReply::Ours(None));
     assert_eq!(scene.counted(), None);
 }
 
@@ -246,8 +249,15 @@ fn finds_it_destroyed(
 fn a_writer_that_finds_the_session_destroyed_passes_the_baton_on() {
     let token = Token::new("").unwrap();
     finds_it_destroyed(&Scene::new(), |s, keys, ticket, baton| {
-        s.claim(keys, &token, LEASE, None, Wanted::Known, Given { standing: inside(ticket), baton })
-            .unwrap()
+        s.claim(
+            keys,
+            &token,
+            LEASE,
+            None,
+            Existence::Known,
+            Given { standing: inside(ticket), baton },
+        )
+        .unwrap()
     });
 }
 
@@ -255,7 +265,7 @@ fn a_writer_that_finds_the_session_destroyed_passes_the_baton_on() {
 fn a_reader_that_finds_the_session_destroyed_passes_the_baton_on() {
     let token = Token::new("").unwrap();
     finds_it_destroyed(&Scene::new(), |s, keys, ticket, baton| {
-        s.peek(keys, &token, None, Wanted::Known, inside(ticket), baton).unwrap()
+        s.peek(keys, &token, None, Existence::Known, inside(ticket), baton).unwrap()
     });
 }
 
@@ -266,7 +276,7 @@ fn an_interrupted_wait_for_a_known_session_keeps_its_id_and_makes_no_session() {
     let holder = scene.hold();
     let mut handler = handler(&scene.server.addr(), 10 * SECOND);
     let known = handler.validate(SID.as_bytes());
-    assert!(matches!(known, Ok(Progress::Waiting)), "{known:?}");
+    assert!(matches!(known, Ok(Poll::Pending)), "{known:?}");
     assert_eq!(scene.counted(), Some(1));
     assert!(handler.interrupt_validation().unwrap(), "PHP would make another id");
     assert_eq!(scene.counted(), None);
@@ -286,10 +296,10 @@ fn a_wait_ends_when_the_server_has_gone_silent() {
     let _holder = scene.hold();
     for patience in [3 * SECOND, 60 * SECOND] {
         proxy.clear_fault();
-        let silent = target(&format!("{}?timeout=1&read_timeout=1", proxy.addr()));
-        let mut queue = scene.queue(Wanted::Any);
+        let silent = backend(&format!("{}?timeout=1&read_timeout=1", proxy.addr()));
+        let mut queue = scene.queue(Existence::Any);
         let begun = Instant::now();
-        assert!(matches!(queue.step(&silent, &policy(patience)), Ok(Progress::Waiting)));
+        assert!(matches!(queue.step(&silent, &policy(patience)), Ok(Poll::Pending)));
         proxy.set_fault(Fault::Stall);
         let (outcome, _) = wait_at(&silent, &mut queue, patience);
         assert!(matches!(outcome, Err(Error::Exchange { .. })), "{outcome:?}");
@@ -310,14 +320,14 @@ fn a_lock_that_nobody_hands_over_is_looked_at_again_after_each_wait_time() {
         redis::cmd("SET").arg(&lock).arg("PX").arg(60_000).exec(&mut client).unwrap();
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let (outcome, _) = scene.wait(Wanted::Any, 10 * SECOND);
+                let (outcome, _) = scene.wait(Existence::Any, 10 * SECOND);
                 (outcome, Instant::now())
             });
             wait_until("it waits", || scene.counted() == Some(1));
             redis::cmd("DEL").arg(&keys.lock).exec(&mut client).unwrap();
             let released = Instant::now();
             let (outcome, noticed) = waiter.join().unwrap();
-            assert!(matches!(outcome, Ok(Outcome::Ours(_))), "{outcome:?}");
+            assert!(matches!(outcome, Ok(Acquired::Ours(_))), "{outcome:?}");
             delays.push(noticed.saturating_duration_since(released));
         });
         redis::cmd("DEL").arg(&keys.lock).exec(&mut client).unwrap();
@@ -335,12 +345,12 @@ fn while_another_client_holds_the_lock_a_waiter_asks_once_in_each_wait_time() {
     let lock = scene.keys().lock;
     let set = redis::cmd("SET").arg(&lock).arg("another-host|1").arg("PX").arg(60_000).clone();
     set.exec(&mut scene.server.client()).unwrap();
-    let target = target(&proxy.addr());
+    let backend = backend(&proxy.addr());
     // Connected, and the server knows the script.
-    let (outcome, _) = wait_at(&target, &mut scene.queue(Wanted::Any), SECOND / 10);
+    let (outcome, _) = wait_at(&backend, &mut scene.queue(Existence::Any), SECOND / 10);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     proxy.reset();
-    let (outcome, took) = wait_at(&target, &mut scene.queue(Wanted::Any), SECOND);
+    let (outcome, took) = wait_at(&backend, &mut scene.queue(Existence::Any), SECOND);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     let names = proxy.command_names();
     assert!(!names.iter().any(|name| name == "BLPOP"), "nobody will hand it over");
@@ -353,8 +363,9 @@ fn while_another_client_holds_the_lock_a_waiter_asks_once_in_each_wait_time() {
 fn a_lock_asked_for_twice_with_one_token_is_given_twice() {
     let scene = Scene::new();
     let token = scene.hold();
-    let again = scene.run(|s, keys| s.acquire(keys, &token, LEASE, None, Wanted::Any, joining()));
-    assert!(matches!(again, Turn::Ours(_)), "the answer to the first may have been lost");
+    let again =
+        scene.run(|s, keys| s.acquire(keys, &token, LEASE, None, Existence::Any, joining()));
+    assert!(matches!(again, AcquireReply::Ours(_)), "the answer to the first may have been lost");
     assert_eq!(scene.counted(), None);
 }
 
@@ -362,7 +373,7 @@ fn a_lock_asked_for_twice_with_one_token_is_given_twice() {
 fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
     let scene = Scene::new();
     let proxy = RecordingProxy::start(scene.server.addr());
-    let far = target(&proxy.addr());
+    let far = backend(&proxy.addr());
     let keys = scene.keys();
     // The answers to BLPOP, and to the claim with an empty session behind it.
     let claimed = b"*1\r\n:1\r\n$-1\r\n".len();
@@ -371,7 +382,7 @@ fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
         let baton = holder.as_bytes().len() + b":baton".len();
         let lines = format!("*2\r\n${}\r\n\r\n${baton}\r\n\r\n", keys.baton.len());
         let popped = lines.len() + keys.baton.len() + baton;
-        let mut queue = scene.queue(Wanted::Any);
+        let mut queue = scene.queue(Existence::Any);
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let (outcome, took) = wait_at(&far, &mut queue, 10 * SECOND);
@@ -381,7 +392,7 @@ fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
             proxy.set_fault_once(Fault::CutAfterReplyBytes(popped + cut));
             scene.release(&holder);
             let (outcome, took, token) = waiter.join().unwrap();
-            assert!(matches!(outcome, Ok(Outcome::Ours(None))), "cut after {cut}: {outcome:?}");
+            assert!(matches!(outcome, Ok(Acquired::Ours(None))), "cut after {cut}: {outcome:?}");
             assert!(took < 5 * SECOND, "cut after {cut}: {took:?}");
             proxy.clear_fault();
             scene.release(&token);
@@ -394,11 +405,11 @@ fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
 fn a_server_that_knows_whole_seconds_only_is_asked_to_wait_for_them() {
     let scene = Scene::new();
     let proxy = RecordingProxy::start(scene.server.addr());
-    let far = target(&proxy.addr());
+    let far = backend(&proxy.addr());
     let holder = scene.hold();
-    let mut queue = scene.queue(Wanted::Any);
+    let mut queue = scene.queue(Existence::Any);
     let patience = 3 * SECOND + SECOND / 2;
-    assert!(matches!(queue.step(&far, &policy(patience)), Ok(Progress::Waiting)));
+    assert!(matches!(queue.step(&far, &policy(patience)), Ok(Poll::Pending)));
     let refusal = b"-ERR timeout is not an integer or out of range\r\n".to_vec();
     proxy.set_fault_once(Fault::GarbageReply(refusal));
     let push = redis::cmd("RPUSH").arg(scene.keys().baton).arg("no baton").clone();
@@ -426,7 +437,7 @@ fn a_server_that_knows_whole_seconds_only_is_asked_to_wait_for_them() {
 fn a_waiter_that_claims_too_late_stays_in_the_queue_and_is_served_in_turn() {
     let scene = Scene::new();
     let holder = scene.hold();
-    let ticket = scene.join(Wanted::Any, joining());
+    let ticket = scene.join(Existence::Any, joining());
     let mut wait = scene.block();
     scene.release(&holder);
     let baton = received(&mut wait).unwrap();
@@ -443,11 +454,11 @@ fn a_waiter_that_claims_too_late_stays_in_the_queue_and_is_served_in_turn() {
             &token,
             LEASE,
             None,
-            Wanted::Any,
+            Existence::Any,
             Given { standing: inside(&ticket), baton: &baton },
         )
     });
-    assert!(matches!(turn, Turn::Busy { .. }), "{turn:?}");
+    assert!(matches!(turn, AcquireReply::Busy { .. }), "{turn:?}");
     assert_eq!(scene.counted(), Some(1));
     let mut wait = scene.block();
     scene.release(&next);

@@ -7,18 +7,20 @@ use std::io;
 use std::time::Duration;
 
 use crate::support::locking::scene::{
-    LEASE, SECOND, SID, Scene, handler, inside, joining, received, storing, target, ttl,
+    LEASE, SECOND, SID, Scene, backend, handler, inside, joining, received, storing, ttl,
 };
 use crate::support::process::wait_until;
 use crate::support::proxy::{Fault, RecordingProxy};
 use redis::{RedisResult, Value};
-use redis_session::client::link::{Confirmed, Link};
+use redis_session::client::link::{ConnectionLike, WaitForReplicas};
 use redis_session::error::Error;
-use redis_session::lock::acquire::Progress;
-use redis_session::lock::scripts::{Given, Kept, Scripts, Standing, Storing, Turn, Wanted};
+use redis_session::lock::scripts::{
+    AcquireReply, Existence, Given, LockedOutcome, Scripts, Storing, WaiterState,
+};
 use redis_session::lock::token::Token;
 use redis_session::session::handler::Handler;
-use redis_session::topology::{Access, Target};
+use redis_session::topology::{Backend, ReadRouting};
+use std::task::Poll;
 
 /// Sizes that pass through the script, and those that are staged beside it.
 const SMALL: [usize; 2] = [0, 2047];
@@ -29,7 +31,7 @@ fn data(size: usize) -> Vec<u8> {
 }
 
 /// What PHP's write does, without PHP.
-fn write(scene: &Scene, token: &Token, repeat: bool, data: &[u8]) -> Kept {
+fn write(scene: &Scene, token: &Token, repeat: bool, data: &[u8]) -> LockedOutcome {
     scene.run(|s, keys| s.write(keys, token, Storing { repeat, ..storing(false) }, data))
 }
 
@@ -64,7 +66,7 @@ fn only_the_holder_writes_and_nothing_is_left_of_the_attempt_of_another() {
     for size in SMALL.into_iter().chain(STAGED) {
         let scene = Scene::new();
         let token = scene.hold();
-        assert_eq!(write(&scene, &token, false, &data(size)), Kept::Done);
+        assert_eq!(write(&scene, &token, false, &data(size)), LockedOutcome::Done);
         assert_eq!(scene.stored().unwrap(), data(size), "{size}");
         let lives: i64 = ask(&scene, &[b"TTL", &scene.keys().session]);
         assert!((1430..=1440).contains(&lives), "{size}: {lives} s");
@@ -72,10 +74,10 @@ fn only_the_holder_writes_and_nothing_is_left_of_the_attempt_of_another() {
 
         let late = scene.hold();
         expire(&scene);
-        assert_eq!(write(&scene, &late, false, b"late"), Kept::Lost);
-        assert_eq!(write(&scene, &late, false, &data(size + 5000)), Kept::Lost);
+        assert_eq!(write(&scene, &late, false, b"late"), LockedOutcome::Lost);
+        assert_eq!(write(&scene, &late, false, &data(size + 5000)), LockedOutcome::Lost);
         let next = scene.hold();
-        assert_eq!(write(&scene, &late, true, &data(size + 5000)), Kept::Lost);
+        assert_eq!(write(&scene, &late, true, &data(size + 5000)), LockedOutcome::Lost);
         assert_eq!(scene.stored().unwrap(), data(size), "{size}");
         assert_eq!(left_over(&scene), [""; 0], "{size}");
         scene.release(&next);
@@ -88,13 +90,21 @@ fn a_write_repeated_after_its_answer_was_lost_is_done_once_and_told_so() {
         let scene = Scene::new();
         let token = scene.hold();
         let data = data(size);
-        assert_eq!(write(&scene, &token, false, &data), Kept::Done);
-        assert_eq!(write(&scene, &token, true, &data), Kept::Done, "{size}");
-        assert_eq!(write(&scene, &token, false, &data), Kept::Lost, "{size}");
+        assert_eq!(write(&scene, &token, false, &data), LockedOutcome::Done);
+        assert_eq!(write(&scene, &token, true, &data), LockedOutcome::Done, "{size}");
+        assert_eq!(write(&scene, &token, false, &data), LockedOutcome::Lost, "{size}");
         scene.store("another's");
-        assert_eq!(write(&scene, &token, true, &data), Kept::Lost, "another has written since");
+        assert_eq!(
+            write(&scene, &token, true, &data),
+            LockedOutcome::Lost,
+            "another has written since"
+        );
         let _: i64 = ask(&scene, &[b"DEL", &scene.keys().session]);
-        assert_eq!(write(&scene, &token, true, &data), Kept::Lost, "another has removed it since");
+        assert_eq!(
+            write(&scene, &token, true, &data),
+            LockedOutcome::Lost,
+            "another has removed it since"
+        );
         assert_eq!(scene.server.keys(), [""; 0], "{size}");
     }
 }
@@ -105,7 +115,7 @@ fn a_lock_that_is_kept_can_be_written_with_again() {
     let token = scene.hold();
     for size in STAGED.into_iter().chain(SMALL).chain(STAGED) {
         let kept = scene.run(|s, keys| s.write(keys, &token, storing(true), &data(size)));
-        assert_eq!(kept, Kept::Done);
+        assert_eq!(kept, LockedOutcome::Done);
         assert_eq!(scene.stored().unwrap(), data(size));
         assert_eq!(left_over(&scene), [""; 0]);
     }
@@ -119,10 +129,10 @@ fn a_lock_is_renewed_only_while_it_is_held() {
     let renew = || scene.run(|s, keys| s.renew(keys, &token, Some(2 * LEASE), ttl()));
     let left = || -> i64 { ask(&scene, &[b"PTTL", &scene.keys().lock]) };
     assert!(left() <= 60_000);
-    assert_eq!(renew(), Kept::Done);
+    assert_eq!(renew(), LockedOutcome::Done);
     assert!(left() > 60_000);
     scene.release(&token);
-    assert_eq!(renew(), Kept::Lost);
+    assert_eq!(renew(), LockedOutcome::Lost);
     assert!(scene.server.keys().is_empty());
 }
 
@@ -133,19 +143,19 @@ fn a_renewal_keeps_the_session_alive_where_little_is_left_of_its_time_and_makes_
     let lives = || -> i64 { ask(&scene, &[b"TTL", &scene.keys().session]) };
     let seconds = ttl().seconds();
     let renew = |lease| scene.run(|s, keys| s.renew(keys, &token, lease, ttl()));
-    assert_eq!(renew(Some(LEASE)), Kept::Done);
+    assert_eq!(renew(Some(LEASE)), LockedOutcome::Done);
     assert_eq!(lives(), -2, "a session that was not there is not made");
     scene.store("x|i:1;");
     let _: () = ask(&scene, &[b"PERSIST", &scene.keys().session]);
-    assert_eq!((renew(None), lives()), (Kept::Done, -1), "one without an end gets none");
+    assert_eq!((renew(None), lives()), (LockedOutcome::Done, -1), "one without an end gets none");
     for (left, then) in [(seconds - 2, seconds - 2), (seconds / 2 - 1, seconds), (1, seconds)] {
         let _: () = ask(&scene, &[b"EXPIRE", &scene.keys().session, left.to_string().as_bytes()]);
-        assert_eq!(renew(None), Kept::Done);
+        assert_eq!(renew(None), LockedOutcome::Done);
         assert!((then - 1..=then).contains(&lives()), "{left} s were left, {} s are", lives());
     }
     expire(&scene);
     let _: () = ask(&scene, &[b"EXPIRE", &scene.keys().session, b"5"]);
-    assert_eq!(renew(Some(LEASE)), Kept::Lost);
+    assert_eq!(renew(Some(LEASE)), LockedOutcome::Lost);
     assert!(lives() <= 5, "the session is the next holder's");
 }
 
@@ -159,12 +169,12 @@ fn a_session_that_is_gone_is_not_written_and_lets_go_of_its_lock_also_where_it_i
         for repeat in [false, true] {
             let storing = Storing { repeat, known: true, ..storing(false) };
             let kept = scene.run(|s, keys| s.write(keys, &token, storing, &data(size)));
-            assert_eq!(kept, Kept::Gone, "{size} {repeat}");
+            assert_eq!(kept, LockedOutcome::Gone, "{size} {repeat}");
             assert!(scene.server.keys().is_empty(), "{:?}", scene.server.keys());
         }
         let token = scene.hold();
         let touched = scene.run(|s, keys| s.touch(keys, &token, Some(ttl()), false));
-        assert_eq!(touched, Kept::Gone);
+        assert_eq!(touched, LockedOutcome::Gone);
         assert!(scene.server.keys().is_empty(), "{:?}", scene.server.keys());
     }
 }
@@ -178,7 +188,7 @@ fn a_write_that_was_done_and_not_answered_is_done_when_it_is_repeated() {
         for repeat in [false, true] {
             let storing = Storing { repeat, known: true, ..storing(false) };
             let kept = scene.run(|s, keys| s.write(keys, &token, storing, &data(size)));
-            assert_eq!(kept, Kept::Done, "{size} {repeat}");
+            assert_eq!(kept, LockedOutcome::Done, "{size} {repeat}");
         }
         assert_eq!(scene.stored().unwrap(), data(size));
         assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
@@ -191,14 +201,14 @@ fn a_write_that_was_done_and_not_answered_is_done_when_it_is_repeated() {
 /// an earlier exchange has made.
 struct Way {
     proxy: RecordingProxy,
-    target: std::sync::Arc<Target>,
+    backend: std::sync::Arc<Backend>,
 }
 
 impl Way {
     fn to(scene: &Scene) -> Self {
         let proxy = RecordingProxy::start(scene.server.addr());
-        let target = target(&proxy.addr());
-        let way = Self { proxy, target };
+        let backend = backend(&proxy.addr());
+        let way = Self { proxy, backend };
         let keys = scene.keys();
         let _ = way.run(scene, |link| Scripts(link).release(&keys, &Token::new("").unwrap()));
         way.proxy.reset();
@@ -208,9 +218,9 @@ impl Way {
     fn run<T>(
         &self,
         scene: &Scene,
-        exchange: impl FnMut(&mut dyn Link) -> RedisResult<T>,
+        exchange: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T, Error> {
-        self.target.run(&scene.place(), Access::Primary, Duration::ZERO, exchange)
+        self.backend.run(&scene.location(), ReadRouting::Primary, Duration::ZERO, exchange)
     }
 
     fn names(&self) -> String {
@@ -222,7 +232,7 @@ impl Way {
 fn reader(way: &Way) -> Handler {
     let mut handler = handler(&way.proxy.addr(), SECOND);
     let read = handler.read(SID.as_bytes(), ttl());
-    assert!(matches!(read, Ok(Progress::Done(()))), "{read:?}");
+    assert!(matches!(read, Ok(Poll::Ready(()))), "{read:?}");
     handler.handed_over();
     handler
 }
@@ -235,13 +245,13 @@ fn a_write_whose_answer_is_lost_with_the_connection_is_repeated_and_was_done_onc
         (100_000, b"+OK\r\n1".len(), "rename", "SETEX EVALSHA HELLO SETEX EVALSHA"),
     ] {
         let scene = Scene::new();
-        assert_eq!(write(&scene, &scene.hold(), false, &data(size + 1)), Kept::Done);
+        assert_eq!(write(&scene, &scene.hold(), false, &data(size + 1)), LockedOutcome::Done);
         let way = Way::to(&scene);
         let mut handler = reader(&way);
         let _: () = ask(&scene, &[b"CONFIG", b"RESETSTAT"]);
         way.proxy.reset();
         way.proxy.set_fault_once(Fault::CutAfterReplyBytes(passes));
-        handler.write(SID.as_bytes(), &data(size), ttl()).unwrap();
+        assert!(handler.write(SID.as_bytes(), &data(size), ttl()).unwrap().is_ready());
         assert_eq!(way.names(), sent);
         let stats: String = ask(&scene, &[b"INFO", b"commandstats"]);
         assert!(stats.contains(&format!("cmdstat_{stores}:calls=1,")), "{size}: {stats}");
@@ -258,7 +268,7 @@ fn a_staged_write_of_which_the_script_never_arrived_is_repeated_and_leaves_nothi
     let way = Way::to(&scene);
     let mut handler = reader(&way);
     way.proxy.set_fault_once(Fault::CutAfterRequestBytes(100_000 + 200));
-    handler.write(SID.as_bytes(), &data(100_000), ttl()).unwrap();
+    assert!(handler.write(SID.as_bytes(), &data(100_000), ttl()).unwrap().is_ready());
     handler.close().unwrap();
     assert_eq!(scene.stored().unwrap(), data(100_000));
     assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
@@ -268,7 +278,7 @@ fn a_staged_write_of_which_the_script_never_arrived_is_repeated_and_leaves_nothi
 fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
     let scene = Scene::new();
     let way = Way::to(&scene);
-    for (holds, kept) in [(true, Kept::Done), (false, Kept::Lost)] {
+    for (holds, kept) in [(true, LockedOutcome::Done), (false, LockedOutcome::Lost)] {
         let token = scene.hold();
         if !holds {
             expire(&scene);
@@ -276,7 +286,7 @@ fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
         let _: () = ask(&scene, &[b"SCRIPT", b"FLUSH"]);
         way.proxy.reset();
         let keys = scene.keys();
-        let write = |link: &mut dyn Link| {
+        let write = |link: &mut dyn ConnectionLike| {
             Scripts(link).write(&keys, &token, storing(false), &data(100_000))
         };
         assert_eq!(way.run(&scene, write).unwrap(), kept);
@@ -290,11 +300,11 @@ fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
 /// A connection whose read timeout is short, by what it says, and that may end
 /// behind the first command of a flight.
 struct Bent<'a> {
-    link: &'a mut dyn Link,
+    link: &'a mut dyn ConnectionLike,
     breaks: bool,
 }
 
-impl Link for Bent<'_> {
+impl ConnectionLike for Bent<'_> {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
         if !self.breaks {
             return self.link.call_all(commands);
@@ -321,8 +331,8 @@ fn staged_data_end_by_themselves_within_a_minute_and_are_not_the_session_until_t
     let scene = Scene::new();
     scene.store("x|i:1;");
     let token = scene.hold();
-    let (keys, place) = (scene.keys(), scene.place());
-    let broken = scene.target.run(&place, Access::Primary, Duration::ZERO, |link| {
+    let (keys, location) = (scene.keys(), scene.location());
+    let broken = scene.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |link| {
         Scripts(&mut Bent { link, breaks: true }).write(&keys, &token, storing(false), &data(5000))
     });
     assert!(matches!(broken, Err(Error::Exchange { .. })), "{broken:?}");
@@ -332,7 +342,7 @@ fn staged_data_end_by_themselves_within_a_minute_and_are_not_the_session_until_t
     assert!((1..=60).contains(&lives), "{lives} s");
     assert_eq!(scene.stored().unwrap(), b"x|i:1;");
 
-    assert_eq!(write(&scene, &token, true, &data(5000)), Kept::Done);
+    assert_eq!(write(&scene, &token, true, &data(5000)), LockedOutcome::Done);
     assert_eq!(scene.stored().unwrap(), data(5000));
     assert_eq!(scene.server.keys(), [name(keys.session)]);
 }
@@ -345,13 +355,18 @@ fn a_staged_write_is_confirmed_by_replicas_as_a_whole() {
     let mut confirmed = 7;
     let kept = way.run(&scene, |link| {
         let mut link = Bent { link, breaks: false };
-        let mut link =
-            Confirmed { link: &mut link, replicas: 1, limit: None, confirmed: 7, refusal: None };
+        let mut link = WaitForReplicas {
+            link: &mut link,
+            replicas: 1,
+            limit: None,
+            confirmed: 7,
+            refusal: None,
+        };
         let kept = Scripts(&mut link).write(&keys, &token, storing(false), &data(5000));
         confirmed = link.confirmed;
         kept
     });
-    assert_eq!((kept.unwrap(), confirmed), (Kept::Done, 0));
+    assert_eq!((kept.unwrap(), confirmed), (LockedOutcome::Done, 0));
     assert!(way.names().starts_with("SETEX EVALSHA WAIT"), "{}", way.names());
 }
 
@@ -372,7 +387,7 @@ fn write_without_memory(scene: &Scene) -> Error {
 #[test]
 fn a_server_without_memory_refuses_a_staged_write_and_says_why() {
     let scene = Scene::new();
-    assert_eq!(write(&scene, &scene.hold(), false, &data(5000)), Kept::Done);
+    assert_eq!(write(&scene, &scene.hold(), false, &data(5000)), LockedOutcome::Done);
     let text = write_without_memory(&scene).to_string();
     assert!(text.contains("OOM"), "{text}");
 }
@@ -390,7 +405,7 @@ fn spoil(scene: &Scene) {
 }
 
 #[track_caller]
-fn assert_wrong_type(turn: Result<Turn, Error>) {
+fn assert_wrong_type(turn: Result<AcquireReply, Error>) {
     let text = turn.unwrap_err().to_string();
     assert!(text.contains("WRONGTYPE"), "{text}");
 }
@@ -401,10 +416,12 @@ fn a_lock_on_what_cannot_be_read_is_let_go_of() {
     spoil(&scene);
     let token = Token::new("").unwrap();
     assert_wrong_type(
-        scene.attempt(|s, keys| s.acquire(keys, &token, LEASE, None, Wanted::Any, joining())),
+        scene.attempt(|s, keys| s.acquire(keys, &token, LEASE, None, Existence::Any, joining())),
     );
     assert_wrong_type(
-        scene.attempt(|s, keys| s.peek(keys, &token, None, Wanted::Any, Standing::Outside, b"")),
+        scene.attempt(|s, keys| {
+            s.peek(keys, &token, None, Existence::Any, WaiterState::Outside, b"")
+        }),
     );
     assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
 }
@@ -414,7 +431,7 @@ fn a_baton_for_what_cannot_be_read_is_passed_on() {
     let scene = Scene::new();
     let holder = scene.hold();
     let mut waits = [(); 3].map(|()| {
-        let ticket = scene.join(Wanted::Any, joining());
+        let ticket = scene.join(Existence::Any, joining());
         (ticket, scene.block())
     });
     spoil(&scene);
@@ -423,13 +440,13 @@ fn a_baton_for_what_cannot_be_read_is_passed_on() {
     for (number, (ticket, wait)) in waits.iter_mut().enumerate() {
         let baton = received(wait).expect("it sleeps");
         assert_wrong_type(scene.attempt(|s, keys| match number {
-            0 => s.peek(keys, &token, None, Wanted::Any, inside(ticket), &baton),
+            0 => s.peek(keys, &token, None, Existence::Any, inside(ticket), &baton),
             _ => s.claim(
                 keys,
                 &token,
                 LEASE,
                 None,
-                Wanted::Any,
+                Existence::Any,
                 Given { standing: inside(ticket), baton: &baton },
             ),
         }));
@@ -445,7 +462,7 @@ fn a_session_that_php_has_not_got_is_not_written_over() {
     scene.store("n|i:1;");
     let mut handler = handler(&scene.server.addr(), SECOND);
     let read = handler.read(SID.as_bytes(), ttl());
-    assert!(matches!(read, Ok(Progress::Done(()))), "{read:?}");
+    assert!(matches!(read, Ok(Poll::Ready(()))), "{read:?}");
     // A fatal error ends the request here, and PHP writes what it has.
     let written = handler.write(SID.as_bytes(), b"", ttl());
     assert!(matches!(written, Err(Error::NotRead)), "{written:?}");

@@ -166,13 +166,13 @@ fn where_the_name_still_leads_to_a_replica_the_answer_stands_after_one_more_atte
 #[test]
 fn connections_that_other_threads_keep_are_left_with_the_first_that_fails() {
     let mut named = Named::start();
-    let target = scene::target(&named.name.addr());
-    let place = scene::place(&target, "visitor");
+    let backend = scene::backend(&named.name.addr());
+    let location = scene::location(&backend, "visitor");
     // Three at the same time make three connections, which are then kept.
     let wait: [&[u8]; 3] = [b"BLPOP", b"nobody", b"0.2"];
     let waits: Vec<_> =
-        (0..3).map(|_| target.send(&place, Duration::ZERO, &wait).unwrap()).collect();
-    let late = target.send(&place, Duration::ZERO, &[b"PING"]).unwrap();
+        (0..3).map(|_| backend.send(&location, Duration::ZERO, &wait).unwrap()).collect();
+    let late = backend.send(&location, Duration::ZERO, &[b"PING"]).unwrap();
     let threads = waits.into_iter().map(|mut wait| {
         thread::spawn(move || while wait.receive(scene::SECOND).unwrap().is_none() {})
     });
@@ -180,9 +180,12 @@ fn connections_that_other_threads_keep_are_left_with_the_first_that_fails() {
     assert_eq!(named.name.open_connections(), 4);
     named.change_places();
     let store = || {
-        target.run(&place, redis_session::topology::Access::Primary, Duration::ZERO, |link| {
-            link.call(&[b"SET", b"some key", b"1"])
-        })
+        backend.run(
+            &location,
+            redis_session::topology::ReadRouting::Primary,
+            Duration::ZERO,
+            |link| link.call(&[b"SET", b"some key", b"1"]),
+        )
     };
     store().unwrap();
     let mut late = late;

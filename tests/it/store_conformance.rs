@@ -14,14 +14,16 @@ use crate::support::locking::scene::{
 use crate::support::sentinel::{Sentinel, SentinelOptions};
 use crate::support::servers::{ClientCert, Options, RedisServer};
 use redis::RedisResult;
-use redis_session::client::link::Link;
+use redis_session::client::link::ConnectionLike;
 use redis_session::key::{Keys, Sid};
-use redis_session::lock::acquire::Outcome;
-use redis_session::lock::scripts::{Given, Kept, Scripts, Standing, Turn, Wanted};
+use redis_session::lock::acquire::Acquired;
+use redis_session::lock::scripts::{
+    AcquireReply, Existence, Given, LockedOutcome, Scripts, WaiterState,
+};
 use redis_session::lock::token::Token;
 use redis_session::registry::Process;
 use redis_session::session::store::{Left, Store};
-use redis_session::topology::{Access, Place, Target};
+use redis_session::topology::{Backend, ReadRouting, SessionLocation};
 
 /// So many that each host of a list and each node of a cluster has some.
 const SESSIONS: u8 = 24;
@@ -29,27 +31,27 @@ const LARGE: usize = 300_000;
 
 /// One session somewhere.
 struct Session {
-    target: Arc<Target>,
-    place: Place,
+    backend: Arc<Backend>,
+    location: SessionLocation,
 }
 
 impl Session {
-    fn run<T>(&self, exchange: impl Fn(&mut dyn Link, &Keys) -> RedisResult<T>) -> T {
-        let run = |link: &mut dyn Link| exchange(link, &self.place.keys);
-        self.target.run(&self.place, Access::Primary, Duration::ZERO, run).unwrap()
+    fn run<T>(&self, exchange: impl Fn(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>) -> T {
+        let run = |link: &mut dyn ConnectionLike| exchange(link, &self.location.keys);
+        self.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, run).unwrap()
     }
 
     fn get(&self) -> Option<Vec<u8>> {
         self.run(|link, keys| Store(link).get(&keys.session))
     }
 
-    fn acquire(&self, token: &Token, wanted: Wanted, standing: Standing<'_>) -> Turn {
+    fn acquire(&self, token: &Token, wanted: Existence, standing: WaiterState<'_>) -> AcquireReply {
         self.run(|link, keys| {
             Scripts(link).acquire(keys, token, LEASE, Some(ttl()), wanted, standing)
         })
     }
 
-    fn write(&self, token: &Token, keep: bool, data: &[u8]) -> Kept {
+    fn write(&self, token: &Token, keep: bool, data: &[u8]) -> LockedOutcome {
         self.run(|link, keys| Scripts(link).write(keys, token, storing(keep), data))
     }
 
@@ -66,7 +68,7 @@ impl Session {
         let look = || self.run(|link, keys| Store(link).get_and_look(&keys.session));
         let replace =
             |data: &[u8]| self.run(|link, keys| Store(link).replace(&keys.session, data, ttl()));
-        assert_eq!(replace(b"b|i:1;"), Kept::Done);
+        assert_eq!(replace(b"b|i:1;"), LockedOutcome::Done);
         let (data, left) = look();
         assert_eq!(data.as_deref(), Some(&b"b|i:1;"[..]));
         assert!(matches!(left, Left::Time(left) if left > ttl().short()), "{left:?}");
@@ -74,57 +76,74 @@ impl Session {
             self.run(|link, keys| Store(link).delete(&keys.session));
             assert_eq!(self.get(), None);
         }
-        assert_eq!(replace(b"c|i:1;"), Kept::Gone);
+        assert_eq!(replace(b"c|i:1;"), LockedOutcome::Gone);
         assert_eq!(look(), (None, Left::Endless));
     }
 
     fn locked(&self) {
         let [ours, other] = [(); 2].map(|()| Token::new("").unwrap());
-        let no = Standing::Outside;
-        assert_eq!(self.acquire(&ours, Wanted::Known, no), Turn::Unwanted);
-        assert_eq!(self.acquire(&ours, Wanted::Unused, no), Turn::Ours(None));
-        assert_eq!(self.acquire(&ours, Wanted::Any, no), Turn::Ours(None), "asked again");
-        let busy = self.acquire(&other, Wanted::Any, no);
-        let is_ours =
-            |turn: &Turn| matches!(turn, Turn::Busy { holder, .. } if holder == ours.as_bytes());
+        let no = WaiterState::Outside;
+        assert_eq!(self.acquire(&ours, Existence::Known, no), AcquireReply::Unwanted);
+        assert_eq!(self.acquire(&ours, Existence::Unused, no), AcquireReply::Ours(None));
+        assert_eq!(
+            self.acquire(&ours, Existence::Any, no),
+            AcquireReply::Ours(None),
+            "asked again"
+        );
+        let busy = self.acquire(&other, Existence::Any, no);
+        let is_ours = |turn: &AcquireReply| matches!(turn, AcquireReply::Busy { holder, .. } if holder == ours.as_bytes());
         assert!(is_ours(&busy), "{busy:?}");
         let large = vec![b'y'; LARGE];
-        assert_eq!(self.write(&ours, true, b"small"), Kept::Done);
-        assert_eq!(self.write(&ours, true, &large), Kept::Done);
-        assert_eq!(self.write(&other, true, b"lost"), Kept::Lost);
-        assert_eq!(self.write(&other, true, &vec![b'z'; LARGE]), Kept::Lost);
+        assert_eq!(self.write(&ours, true, b"small"), LockedOutcome::Done);
+        assert_eq!(self.write(&ours, true, &large), LockedOutcome::Done);
+        assert_eq!(self.write(&other, true, b"lost"), LockedOutcome::Lost);
+        assert_eq!(self.write(&other, true, &vec![b'z'; LARGE]), LockedOutcome::Lost);
         let touch =
             |token| self.run(|link, keys| Scripts(link).touch(keys, token, Some(ttl()), true));
-        assert_eq!((touch(&ours), touch(&other)), (Kept::Done, Kept::Lost));
+        assert_eq!((touch(&ours), touch(&other)), (LockedOutcome::Done, LockedOutcome::Lost));
         let renew =
             |token| self.run(|link, keys| Scripts(link).renew(keys, token, Some(LEASE), ttl()));
-        assert_eq!((renew(&ours), renew(&other)), (Kept::Done, Kept::Lost));
-        let peek =
-            || self.run(|link, keys| Scripts(link).peek(keys, &other, None, Wanted::Any, no, b""));
+        assert_eq!((renew(&ours), renew(&other)), (LockedOutcome::Done, LockedOutcome::Lost));
+        let peek = || {
+            self.run(|link, keys| Scripts(link).peek(keys, &other, None, Existence::Any, no, b""))
+        };
         assert!(is_ours(&peek()));
         let release = |token| self.run(|link, keys| Scripts(link).release(keys, token));
-        assert_eq!((release(&other), release(&ours)), (Kept::Lost, Kept::Done));
-        assert_eq!(peek(), Turn::Ours(Some(large.clone())));
+        assert_eq!((release(&other), release(&ours)), (LockedOutcome::Lost, LockedOutcome::Done));
+        assert_eq!(peek(), AcquireReply::Ours(Some(large.clone())));
         let reclaim = |before: Option<&[u8]>| {
             self.run(|link, keys| Scripts(link).reclaim(keys, &ours, LEASE, before))
         };
-        assert_eq!((reclaim(None), reclaim(Some(b"y"))), (Kept::Lost, Kept::Lost));
-        assert_eq!((reclaim(Some(&large)), reclaim(Some(&large))), (Kept::Done, Kept::Lost));
+        assert_eq!(
+            (reclaim(None), reclaim(Some(b"y"))),
+            (LockedOutcome::Lost, LockedOutcome::Lost)
+        );
+        assert_eq!(
+            (reclaim(Some(&large)), reclaim(Some(&large))),
+            (LockedOutcome::Done, LockedOutcome::Lost)
+        );
         self.run(|link, keys| Scripts(link).destroy(keys, &ours));
         assert_eq!(self.get(), None);
-        assert_eq!(self.acquire(&other, Wanted::Known, no), Turn::Unwanted, "and it is free");
+        assert_eq!(
+            self.acquire(&other, Existence::Known, no),
+            AcquireReply::Unwanted,
+            "and it is free"
+        );
     }
 
     /// The lock goes from hand to hand, by a request that waits for it and by
     /// the parts that such a request is made of.
     fn handed_over(&self) {
         let [first, second] = [(); 2].map(|()| Token::new("").unwrap());
-        assert_eq!(self.acquire(&first, Wanted::Any, Standing::Outside), Turn::Ours(None));
-        let busy = self.acquire(&second, Wanted::Any, joining());
-        let Turn::Busy { ticket: Some(ticket), .. } = busy else { panic!("{busy:?}") };
-        let command: [&[u8]; 3] = [b"BLPOP", &self.place.keys.baton, b"60"];
-        let mut wait = self.target.send(&self.place, Duration::ZERO, &command).unwrap();
-        assert_eq!(self.write(&first, false, b"handed over"), Kept::Done);
+        assert_eq!(
+            self.acquire(&first, Existence::Any, WaiterState::Outside),
+            AcquireReply::Ours(None)
+        );
+        let busy = self.acquire(&second, Existence::Any, joining());
+        let AcquireReply::Busy { ticket: Some(ticket), .. } = busy else { panic!("{busy:?}") };
+        let command: [&[u8]; 3] = [b"BLPOP", &self.location.keys.baton, b"60"];
+        let mut wait = self.backend.send(&self.location, Duration::ZERO, &command).unwrap();
+        assert_eq!(self.write(&first, false, b"handed over"), LockedOutcome::Done);
         let baton = received(&mut wait).unwrap();
         let claim = |token| {
             self.run(|link, keys| {
@@ -134,22 +153,22 @@ impl Session {
                     token,
                     LEASE,
                     None,
-                    Wanted::Any,
+                    Existence::Any,
                     Given { standing, baton: &baton },
                 )
             })
         };
         for _answer in ["first", "where that was lost"] {
-            assert_eq!(claim(&second), Turn::Ours(Some(b"handed over".to_vec())));
+            assert_eq!(claim(&second), AcquireReply::Ours(Some(b"handed over".to_vec())));
         }
-        assert!(matches!(claim(&first), Turn::Busy { .. }), "a baton is good for once");
+        assert!(matches!(claim(&first), AcquireReply::Busy { .. }), "a baton is good for once");
         self.run(|link, keys| Scripts(link).leave(keys, &ticket));
         std::thread::scope(|scope| {
-            let mut queue = queue(self.place.clone(), Wanted::Any);
-            let third = scope.spawn(move || wait_at(&self.target, &mut queue, 20 * SECOND));
-            assert_eq!(self.write(&second, false, b"twice"), Kept::Done);
+            let mut queue = queue(self.location.clone(), Existence::Any);
+            let third = scope.spawn(move || wait_at(&self.backend, &mut queue, 20 * SECOND));
+            assert_eq!(self.write(&second, false, b"twice"), LockedOutcome::Done);
             let (outcome, _) = third.join().unwrap();
-            let is_ours = matches!(&outcome, Ok(Outcome::Ours(Some(data))) if data == b"twice");
+            let is_ours = matches!(&outcome, Ok(Acquired::Ours(Some(data))) if data == b"twice");
             assert!(is_ours, "{outcome:?}");
         });
         self.run(|link, keys| Store(link).delete(&keys.session));
@@ -159,12 +178,13 @@ impl Session {
 
 #[track_caller]
 fn conforms(save_path: &str) {
-    let (target, warnings) = Process::current().target(save_path).unwrap();
+    let (backend, warnings) = Process::current().backend(save_path).unwrap();
     assert_eq!(warnings, [""; 0]);
     for number in 0..SESSIONS {
         // The first bytes choose a host, all of them a slot.
         let sid = Sid::new(&[b'a' + number, b'1', b'2', b'3']).unwrap();
-        let session = Session { place: target.place(&sid).unwrap(), target: target.clone() };
+        let session =
+            Session { location: backend.location(&sid).unwrap(), backend: backend.clone() };
         session.unlocked();
         session.locked();
         session.handed_over();

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use url::Host as UrlHost;
 
 use super::auth::Auth;
-use super::piece::{Fault, Piece};
+use super::piece::{Span, SpanError};
 use super::query;
 use super::tls::{Tls, TlsVersion};
 
@@ -93,7 +93,7 @@ const SCHEMES: [(&str, Form, Security); 18] = [
 ];
 
 /// What `scheme` announces.
-pub(super) fn announced(scheme: Piece<'_>) -> Option<(Form, Security)> {
+pub(super) fn announced(scheme: Span<'_>) -> Option<(Form, Security)> {
     let mut schemes = SCHEMES.iter();
     let (_, form, tls) = schemes.find(|(name, ..)| scheme.text().eq_ignore_ascii_case(name))?;
     Some((*form, *tls))
@@ -143,11 +143,11 @@ pub(super) struct Site<'a> {
     /// The number in the path.
     pub database: Option<u32>,
     /// Behind the `?`.
-    pub query: Option<Piece<'a>>,
+    pub query: Option<Span<'a>>,
 }
 
 /// Reads everything up to the query.
-pub(super) fn place(part: Piece<'_>) -> Result<Place<'_>, Fault> {
+pub(super) fn place(part: Span<'_>) -> Result<Place<'_>, SpanError> {
     let (scheme, body) = split_scheme(part);
     let Some(scheme) = scheme else {
         return bare(body);
@@ -164,7 +164,7 @@ pub(super) fn place(part: Piece<'_>) -> Result<Place<'_>, Fault> {
 }
 
 /// Why a scheme is refused.
-fn unknown(scheme: Piece<'_>) -> String {
+fn unknown(scheme: Span<'_>) -> String {
     let is_old = |name: &&&str| scheme.text().eq_ignore_ascii_case(name);
     match ["sslv2", "sslv3", "tlsv1.0", "tlsv1.1"].iter().find(is_old) {
         Some(name) => format!(
@@ -180,7 +180,7 @@ fn unknown(scheme: Piece<'_>) -> String {
 }
 
 /// Reads `host[:port][?query]` or `/path[?query]`.
-fn bare(body: Piece<'_>) -> Result<Place<'_>, Fault> {
+fn bare(body: Span<'_>) -> Result<Place<'_>, SpanError> {
     if split_query(body).0.find('@').is_some() {
         return Err(body.fault(
             "what holds an @ needs a scheme such as redis:// in front \
@@ -199,7 +199,7 @@ fn bare(body: Piece<'_>) -> Result<Place<'_>, Fault> {
 }
 
 /// The scheme, and what follows its `://` (of `unix:`, what follows the colon).
-pub(super) fn split_scheme(part: Piece<'_>) -> (Option<Piece<'_>>, Piece<'_>) {
+pub(super) fn split_scheme(part: Span<'_>) -> (Option<Span<'_>>, Span<'_>) {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     let (scheme, rest) = part.split_before(|c| !named(c));
     if rest.text().starts_with("://") && !scheme.is_empty() {
@@ -212,7 +212,7 @@ pub(super) fn split_scheme(part: Piece<'_>) -> (Option<Piece<'_>>, Piece<'_>) {
 }
 
 /// Reads `/path[?query]`. The path is taken as it is, without decoding.
-fn unix(body: Piece<'_>) -> Result<Place<'_>, Fault> {
+fn unix(body: Span<'_>) -> Result<Place<'_>, SpanError> {
     let (path, query) = split_query(body);
     if path.len() < 2 || !path.text().starts_with('/') {
         return Err(path.fault("a Unix socket is written unix:///absolute/path"));
@@ -222,7 +222,7 @@ fn unix(body: Piece<'_>) -> Result<Place<'_>, Fault> {
     Ok(Place { form: Form::Unix, security: Security::Plain, auth: None, site })
 }
 
-fn split_query(body: Piece<'_>) -> (Piece<'_>, Option<Piece<'_>>) {
+fn split_query(body: Span<'_>) -> (Span<'_>, Option<Span<'_>>) {
     match body.split_once("?") {
         Some((before, query)) => (before, Some(query)),
         None => (body, None),
@@ -230,7 +230,7 @@ fn split_query(body: Piece<'_>) -> (Piece<'_>, Option<Piece<'_>>) {
 }
 
 /// Reads what follows the user info.
-pub(super) fn site(body: Piece<'_>, form: Form) -> Result<Site<'_>, Fault> {
+pub(super) fn site(body: Span<'_>, form: Form) -> Result<Site<'_>, SpanError> {
     let (authority, rest) = body.split_before(|c| matches!(c, '/' | '?' | '#'));
     let read = |host| tcp(host, form.default_port());
     let (address, others) = match authority.split_once(",") {
@@ -254,7 +254,7 @@ pub(super) fn site(body: Piece<'_>, form: Form) -> Result<Site<'_>, Fault> {
 }
 
 /// Reads the service and the database between the hosts and the query.
-fn read_path(path: Piece<'_>, form: Form) -> Result<(String, Option<u32>), Fault> {
+fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanError> {
     let none = String::new();
     if form.stands_alone() && path.text().starts_with("//") {
         return Err(path.fault("a scheme is written once, before the first host"));
@@ -282,7 +282,7 @@ fn read_path(path: Piece<'_>, form: Form) -> Result<(String, Option<u32>), Fault
 }
 
 /// Reads `/service` and gives what follows it.
-fn read_service(path: Piece<'_>) -> Result<(String, Piece<'_>), Fault> {
+fn read_service(path: Span<'_>) -> Result<(String, Span<'_>), SpanError> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !matches!(path.text().as_bytes(), [b'/', behind, ..] if *behind != b'/') {
         return Err(path.fault("behind the sentinels stands /service: what they call the servers"));
@@ -296,7 +296,7 @@ fn read_service(path: Piece<'_>) -> Result<(String, Piece<'_>), Fault> {
 }
 
 /// Reads `host[:port]`.
-pub(super) fn tcp(authority: Piece<'_>, default_port: u16) -> Result<Address, Fault> {
+pub(super) fn tcp(authority: Span<'_>, default_port: u16) -> Result<Address, SpanError> {
     let (bare, bare_end) = bare_ipv6(authority).unzip();
     let host_end = if authority.text().starts_with('[') {
         authority.find(']').map(|end| end + 1)
@@ -341,7 +341,7 @@ pub(super) fn tcp(authority: Piece<'_>, default_port: u16) -> Result<Address, Fa
 /// An IPv6 address without brackets, and where its port's colon is: what
 /// follows the last colon is the port, as phpredis reads it. Where that leaves
 /// no address, as without a port, there is none.
-fn bare_ipv6(authority: Piece<'_>) -> Option<(Ipv6Addr, usize)> {
+fn bare_ipv6(authority: Span<'_>) -> Option<(Ipv6Addr, usize)> {
     let (host, port) = authority.text().rsplit_once(':')?;
     let is_port = query::digits(port).is_some_and(|port| (1..=65535).contains(&port));
     Some((host.parse().ok().filter(|_| is_port)?, host.len()))
@@ -356,7 +356,10 @@ fn bare_ipv6(authority: Piece<'_>) -> Option<(Ipv6Addr, usize)> {
 ///
 /// # Errors
 /// What is wrong with the site, when no `@` makes sense.
-pub(super) fn locate(body: Piece<'_>, form: Form) -> Result<(Option<Piece<'_>>, Site<'_>), Fault> {
+pub(super) fn locate(
+    body: Span<'_>,
+    form: Form,
+) -> Result<(Option<Span<'_>>, Site<'_>), SpanError> {
     let mut fault = match site(body, form) {
         Ok(site) => return Ok((None, site)),
         Err(fault) => fault,
@@ -387,7 +390,7 @@ pub(super) fn locate(body: Piece<'_>, form: Form) -> Result<(Option<Piece<'_>>, 
 ///
 /// The user is kept as it is written, also Heroku's `h`: a server that knows
 /// no such user refuses it, and so does one before Redis 6, which knows none.
-fn user_info_auth(user_info: Piece<'_>) -> Result<Option<Auth>, Fault> {
+fn user_info_auth(user_info: Span<'_>) -> Result<Option<Auth>, SpanError> {
     let Some((user, password)) = user_info.split_once(":") else {
         if user_info.is_empty() {
             return Ok(None);

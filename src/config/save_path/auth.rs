@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::piece::{Fault, Piece};
+use super::piece::{Span, SpanError};
 
 /// A password. Cannot be shown by accident: [`expose`](Self::expose) is the
 /// only way to its text.
@@ -70,7 +70,12 @@ impl AuthParameters {
     ///
     /// # Errors
     /// The key is none of those that phpredis reads.
-    pub fn add(&mut self, key: Option<&str>, value: String, piece: Piece<'_>) -> Result<(), Fault> {
+    pub fn add(
+        &mut self,
+        key: Option<&str>,
+        value: String,
+        piece: Span<'_>,
+    ) -> Result<(), SpanError> {
         match (key, self.list.len()) {
             (None, _) => self.scalar = Some(value),
             (Some("user"), _) => self.user = Some(value),
@@ -85,7 +90,7 @@ impl AuthParameters {
     ///
     /// # Errors
     /// They are none of the four forms, or a mixture. `piece` is where.
-    pub fn finish(self, piece: Piece<'_>) -> Result<Option<Auth>, Fault> {
+    pub fn finish(self, piece: Span<'_>) -> Result<Option<Auth>, SpanError> {
         let refusal = self.refusal(piece);
         let mut list = self.list.into_iter();
         let list = (list.next(), list.next(), list.next());
@@ -100,7 +105,7 @@ impl AuthParameters {
         Ok(Auth::unless_empty(user, password))
     }
 
-    fn refusal(&self, piece: Piece<'_>) -> Fault {
+    fn refusal(&self, piece: Span<'_>) -> SpanError {
         let name = self.name;
         piece.fault(format!(
             "{name} is one of {name}=password, {name}[]=password, \

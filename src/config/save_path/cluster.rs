@@ -5,7 +5,7 @@ use std::{iter, mem};
 
 use super::address::{self, Form, Place, Security, Site};
 use super::options::{self, Given, NO_WEIGHT};
-use super::piece::{Fault, Piece, is_separator};
+use super::piece::{Span, SpanError, is_separator};
 use super::query::{self, Kind};
 use super::{Address, Host, read_alone};
 
@@ -36,7 +36,7 @@ pub enum Failover {
 }
 
 /// Reads the URL, which is all of `text`.
-pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Cluster, Fault> {
+pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Cluster, SpanError> {
     cluster(read_alone(text)?, text, warnings, |_| false)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Cluste
 ///
 /// # Errors
 /// As for a URL, and when there is no usable seed.
-pub(super) fn read_query(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Cluster, Fault> {
+pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Cluster, SpanError> {
     text.refuse_variable()?;
     let mut seeds = Vec::new();
     let mut unusable = None;
@@ -71,7 +71,7 @@ pub(super) fn read_query(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<
                         Some(said) => security = said,
                     }
                 }
-                Err(Fault { reason, .. }) => {
+                Err(SpanError { reason, .. }) => {
                     warnings.push(format!(
                         "the seed at offset {} of session.save_path is ignored: {reason}",
                         piece.at()
@@ -109,7 +109,7 @@ const NO_SEEDS: &str = "No valid seeds detected";
 /// Whether the text is a query and no list of servers: its first `=` stands
 /// where a server would be, and there is a parameter in it that exists. No
 /// server's name or path can look like that.
-pub(super) fn is_query(text: Piece<'_>) -> bool {
+pub(super) fn is_query(text: Span<'_>) -> bool {
     let (name, rest) = text.split_before('=');
     let in_server = |c: char| matches!(c, '?' | '/' | '#' | ':' | '@') || is_separator(c);
     !rest.is_empty()
@@ -122,9 +122,9 @@ pub(super) fn is_query(text: Piece<'_>) -> bool {
 ///
 /// # Errors
 /// Why it cannot be used. The offset means nothing: the value is decoded.
-pub(super) fn seed(value: Piece<'_>) -> Result<(Option<Security>, Address), Fault> {
+pub(super) fn seed(value: Span<'_>) -> Result<(Option<Security>, Address), SpanError> {
     let value = value.decoded(true)?;
-    let (scheme, site) = address::split_scheme(Piece::of(&value));
+    let (scheme, site) = address::split_scheme(Span::of(&value));
     let security = match scheme.map(address::announced) {
         None => None,
         Some(Some((Form::Tcp, security))) => Some(security),
@@ -138,10 +138,10 @@ pub(super) fn seed(value: Piece<'_>) -> Result<(Option<Security>, Address), Faul
 /// Reads the parameters. `is_done` says which of them have been read before.
 fn cluster(
     mut place: Place<'_>,
-    text: Piece<'_>,
+    text: Span<'_>,
     warnings: &mut Vec<String>,
     is_done: fn(&Given<'_>) -> bool,
-) -> Result<Cluster, Fault> {
+) -> Result<Cluster, SpanError> {
     let others = mem::take(&mut place.site.others);
     let mut failover = Failover::default();
     let node = options::host(place, text, warnings, |given| {

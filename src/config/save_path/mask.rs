@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::address::{Form, announced, locate, site, split_scheme};
 use super::cluster::is_query;
-use super::piece::{Piece, is_separator, is_space};
+use super::piece::{Span, is_separator, is_space};
 use super::query::{self, Kind, has_known_parameter};
 
 /// The text with `***` for what may be secret. Control characters are
@@ -56,13 +56,13 @@ pub fn masked_refusal(message: &[u8]) -> Option<Vec<u8>> {
     let (head, tail) = text.split_at(to);
     let (head, quoted) = head.split_at(from);
     let plain = without_entities(quoted);
-    let has_scheme = split_scheme(Piece::of(&plain)).0.is_some() || plain.contains("://");
+    let has_scheme = split_scheme(Span::of(&plain)).0.is_some() || plain.contains("://");
     let is_of_setting = ["ini_set(", "ini_alter(", "session_save_path("]
         .iter()
         .any(|function| head.starts_with(function));
     let shown = match &plain {
         path if path.starts_with(['/', '.']) && !has_scheme => return None,
-        other if has_scheme || is_query(Piece::of(other)) => masked(other),
+        other if has_scheme || is_query(Span::of(other)) => masked(other),
         _ if is_of_setting => "***".to_owned(),
         _ => return None,
     };
@@ -129,7 +129,7 @@ pub(super) fn hides(text: &str, range: Range<usize>) -> bool {
 /// What may be secret, in the order of the text; nothing twice.
 fn hidden(text: &str) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
-    for segment in segments(Piece::of(text).unquoted().trimmed()) {
+    for segment in segments(Span::of(text).unquoted().trimmed()) {
         hide_in_segment(segment, &mut hidden);
     }
     hidden.retain(|range| !range.is_empty());
@@ -138,7 +138,7 @@ fn hidden(text: &str) -> Vec<Range<usize>> {
 
 /// Cuts the text before each server with a known scheme: only there is it
 /// certain that a password has ended.
-fn segments(text: Piece<'_>) -> Vec<Piece<'_>> {
+fn segments(text: Span<'_>) -> Vec<Span<'_>> {
     let mut segments = Vec::new();
     let mut rest = text;
     let Look { is_query, is_whole, .. } = Look::of(text);
@@ -165,7 +165,7 @@ struct Look {
 }
 
 impl Look {
-    fn of(text: Piece<'_>) -> Self {
+    fn of(text: Span<'_>) -> Self {
         let scheme = split_scheme(text).0;
         let form = scheme.and_then(announced).map(|(form, _)| form);
         let is_query = scheme.is_none() && is_query(text);
@@ -173,7 +173,7 @@ impl Look {
     }
 }
 
-fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
+fn hide_in_segment(segment: Span<'_>, hidden: &mut Vec<Range<usize>>) {
     let (scheme, body) = split_scheme(segment);
     let Look { form, is_query, is_whole } = Look::of(segment);
     if scheme.is_some() && form.is_none() {
@@ -213,7 +213,7 @@ fn hide_in_segment(segment: Piece<'_>, hidden: &mut Vec<Range<usize>>) {
 /// Where a secret may start in what does not read as a site: behind the user,
 /// or where there is neither user nor password, behind the host. A query may
 /// hold one as well.
-fn suspect(body: Piece<'_>) -> usize {
+fn suspect(body: Span<'_>) -> usize {
     let (before_at, at) = body.split_before('@');
     let user = before_at.split_once(":").map(|(user, _)| user);
     let behind_colon =
@@ -229,7 +229,7 @@ fn suspect(body: Piece<'_>) -> usize {
 }
 
 /// Whether it looks like a user, and not like the start of a password.
-fn is_user(text: Piece<'_>) -> bool {
+fn is_user(text: Span<'_>) -> bool {
     text.find(|c| is_separator(c) || matches!(c, '/' | '?' | '#' | '@')).is_none()
 }
 
@@ -237,7 +237,7 @@ fn is_user(text: Piece<'_>) -> bool {
 /// says where it starts). Once a secret has begun, only a known parameter
 /// ends it: a bare `&` or `,` may be part of the secret. Where `is_whole`,
 /// commas and spaces are part of every value.
-fn scan(text: Piece<'_>, in_query: bool, is_whole: bool, hidden: &mut Vec<Range<usize>>) {
+fn scan(text: Span<'_>, in_query: bool, is_whole: bool, hidden: &mut Vec<Range<usize>>) {
     let mut in_query = in_query;
     let mut secret: Option<usize> = None;
     let mut rest = text;
@@ -276,7 +276,7 @@ fn scan(text: Piece<'_>, in_query: bool, is_whole: bool, hidden: &mut Vec<Range<
 }
 
 /// Where a secret starts in the value of a known parameter.
-fn secret_in(value: Piece<'_>, kind: Kind) -> Option<usize> {
+fn secret_in(value: Span<'_>, kind: Kind) -> Option<usize> {
     if kind == Kind::Secret || value.find('@').is_some() {
         return Some(value.at());
     }
@@ -285,7 +285,7 @@ fn secret_in(value: Piece<'_>, kind: Kind) -> Option<usize> {
     next.find('=').map(|_| next.at())
 }
 
-fn is_plain_server(token: Piece<'_>) -> bool {
+fn is_plain_server(token: Span<'_>) -> bool {
     let (scheme, body) = split_scheme(token);
     let unix = scheme.is_none_or(|scheme| scheme.text().eq_ignore_ascii_case("unix"));
     let is_path = unix && body.text().starts_with('/') && body.find('@').is_none();

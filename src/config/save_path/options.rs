@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Host;
 use super::address::{Form, Place};
 use super::auth::AuthParameters;
-use super::piece::{Fault, Piece};
+use super::piece::{Span, SpanError};
 use super::query::{self, Kind, Parameter};
 use super::tls::switch;
 
@@ -30,7 +30,7 @@ pub(super) struct Given<'a> {
     pub key: Option<&'a str>,
     pub value: &'a str,
     /// All of it, as it stands in the text.
-    pub piece: Piece<'a>,
+    pub piece: Span<'a>,
 }
 
 /// Applies the query of `place`, which is all of `part`, to its defaults.
@@ -38,10 +38,10 @@ pub(super) struct Given<'a> {
 /// `own` is offered each parameter first, and says whether it took it.
 pub(super) fn host(
     place: Place<'_>,
-    part: Piece<'_>,
+    part: Span<'_>,
     warnings: &mut Vec<String>,
-    mut own: impl FnMut(&Given<'_>) -> Result<bool, Fault>,
-) -> Result<Host, Fault> {
+    mut own: impl FnMut(&Given<'_>) -> Result<bool, SpanError>,
+) -> Result<Host, SpanError> {
     let mut host = Host {
         address: place.site.address,
         tls: place.security.options(),
@@ -135,7 +135,7 @@ fn stream(
     option: &str,
     value: String,
     parameter: &Parameter<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), SpanError> {
     let Some(tls) = &mut host.tls else {
         return Err(parameter.piece.fault("stream[...] needs tls:// or another scheme with TLS"));
     };

@@ -7,7 +7,7 @@ use super::mask;
 
 /// What is wrong with the text, and where. The reason shows no secret.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct SpanError {
     /// Offset in bytes in the whole text.
     pub at: usize,
     /// For an operator.
@@ -16,7 +16,7 @@ pub(super) struct Fault {
 
 /// A slice of the save path.
 #[derive(Clone, Copy)]
-pub(super) struct Piece<'a> {
+pub(super) struct Span<'a> {
     whole: &'a str,
     text: &'a str,
     at: usize,
@@ -32,7 +32,7 @@ pub(super) fn is_space(c: char) -> bool {
     c != ',' && is_separator(c)
 }
 
-impl<'a> Piece<'a> {
+impl<'a> Span<'a> {
     /// The whole text.
     pub fn of(whole: &'a str) -> Self {
         Self { whole, text: whole, at: 0 }
@@ -122,7 +122,7 @@ impl<'a> Piece<'a> {
     ///
     /// # Errors
     /// What it stands for is not UTF-8 or holds a NUL byte.
-    pub fn decoded(self, plus_is_space: bool) -> Result<String, Fault> {
+    pub fn decoded(self, plus_is_space: bool) -> Result<String, SpanError> {
         let mut bytes = Vec::with_capacity(self.len());
         let mut rest = self.text.as_bytes();
         while let [first, tail @ ..] = rest {
@@ -150,7 +150,7 @@ impl<'a> Piece<'a> {
 
     /// # Errors
     /// PHP left a `${NAME}` in the text.
-    pub fn refuse_variable(self) -> Result<(), Fault> {
+    pub fn refuse_variable(self) -> Result<(), SpanError> {
         let Some(variable) = self.unexpanded() else {
             return Ok(());
         };
@@ -171,8 +171,8 @@ impl<'a> Piece<'a> {
     }
 
     /// Says what is wrong here.
-    pub fn fault(self, reason: impl Display) -> Fault {
-        Fault { at: self.at, reason: reason.to_string() }
+    pub fn fault(self, reason: impl Display) -> SpanError {
+        SpanError { at: self.at, reason: reason.to_string() }
     }
 }
 

@@ -4,16 +4,16 @@
 //! ordinary character, as phpredis puts the fragment back onto the query.
 
 use super::cluster;
-use super::piece::{Fault, Piece};
+use super::piece::{Span, SpanError};
 
 /// One parameter as it stands in the text.
 pub(super) struct Parameter<'a> {
     /// All of it.
-    pub piece: Piece<'a>,
+    pub piece: Span<'a>,
     /// Before the `=`, not decoded.
-    pub name: Piece<'a>,
+    pub name: Span<'a>,
     /// Behind the `=`, not decoded; empty without one, as in PHP.
-    pub value: Piece<'a>,
+    pub value: Span<'a>,
 }
 
 /// How much of a parameter may be shown.
@@ -28,12 +28,12 @@ pub(super) enum Kind {
 }
 
 /// The parameters in the order of the text.
-pub(super) fn parameters(query: Piece<'_>) -> impl Iterator<Item = Parameter<'_>> {
+pub(super) fn parameters(query: Span<'_>) -> impl Iterator<Item = Parameter<'_>> {
     query.split(|c| c == '&').filter(|piece| !piece.is_empty()).map(parameter)
 }
 
 /// Reads one parameter.
-pub(super) fn parameter(piece: Piece<'_>) -> Parameter<'_> {
+pub(super) fn parameter(piece: Span<'_>) -> Parameter<'_> {
     let (name, value) = piece.split_once("=").unwrap_or_else(|| (piece, piece.after(piece.len())));
     Parameter { piece, name, value }
 }
@@ -46,7 +46,7 @@ impl Parameter<'_> {
     ///
     /// # Errors
     /// It is not UTF-8 or holds a NUL byte.
-    pub fn decoded_name(&self) -> Result<Name, Fault> {
+    pub fn decoded_name(&self) -> Result<Name, SpanError> {
         let name = self.name.decoded(true)?.trim_start_matches(' ').to_owned();
         let split = name.strip_suffix(']').and_then(|inner| inner.split_once('['));
         Ok(match split {
@@ -86,7 +86,7 @@ impl Parameter<'_> {
 }
 
 /// Whether `text` holds `?name=` or `&name=` of a parameter that exists.
-pub(super) fn has_known_parameter(text: Piece<'_>) -> bool {
+pub(super) fn has_known_parameter(text: Span<'_>) -> bool {
     text.split(|c| matches!(c, '?' | '&'))
         .skip(1)
         .map(parameter)
@@ -95,7 +95,7 @@ pub(super) fn has_known_parameter(text: Piece<'_>) -> bool {
 
 /// Whether the last known parameter of `text` holds a secret: what follows it
 /// may be a part of that.
-pub(super) fn ends_in_secret(text: Piece<'_>) -> bool {
+pub(super) fn ends_in_secret(text: Span<'_>) -> bool {
     let kinds = text.split(|c| matches!(c, '?' | '&')).skip(1).map(|one| parameter(one).kind());
     kinds.filter(|kind| *kind != Kind::Unknown).last() == Some(Kind::Secret)
 }

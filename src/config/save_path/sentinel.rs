@@ -4,7 +4,7 @@ use std::{iter, mem};
 
 use super::auth::AuthParameters;
 use super::options::{self, NO_WEIGHT};
-use super::piece::{Fault, Piece};
+use super::piece::{Span, SpanError};
 use super::{Host, read_alone};
 
 /// A service and who knows where it is.
@@ -24,7 +24,7 @@ pub struct Sentinel {
 ///
 /// User and password before the `@` are those of the servers; what the
 /// sentinels want is `sentinel_auth`, in each form of `auth`.
-pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Sentinel, Fault> {
+pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Sentinel, SpanError> {
     let mut place = read_alone(text)?;
     let service = mem::take(&mut place.site.service);
     let others = mem::take(&mut place.site.others);

@@ -2,7 +2,7 @@
 //!
 //! Each holds its share of the sessions.
 
-use super::piece::{Fault, Piece, is_separator};
+use super::piece::{Span, SpanError, is_separator};
 use super::{Host, STANDS_ALONE, address, options, query};
 
 /// The servers of a save path, in the order of the text; never empty.
@@ -47,10 +47,10 @@ const IN_SECRET: &str = "in a password write a comma as %2C and a space as %20; 
                          begins with tcp://";
 
 /// Reads the list, which is all of `text` and holds something.
-pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Standalone, Fault> {
+pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standalone, SpanError> {
     let mut hosts = Vec::new();
     let mut total: u32 = 0;
-    let mut before: Option<Piece<'_>> = None;
+    let mut before: Option<Span<'_>> = None;
     for part in text.split(is_separator).filter(|part| !part.is_empty()) {
         part.refuse_variable()?;
         let secret = before.filter(|before| query::ends_in_secret(*before));
@@ -71,7 +71,7 @@ pub(super) fn read(text: Piece<'_>, warnings: &mut Vec<String>) -> Result<Standa
         }
         let place = address::place(part).map_err(|fault| match may_be_secret {
             true if !fault.reason.contains("%2C") => {
-                Fault { reason: format!("{} ({IN_SECRET})", fault.reason), ..fault }
+                SpanError { reason: format!("{} ({IN_SECRET})", fault.reason), ..fault }
             }
             _ => fault,
         });

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use super::{ENDLESS, MAX_CONFIRMATION, Queue, Request, SLICE, lives_for};
-use crate::client::link::{Confirmed, Link};
+use super::{Acquisition, ENDLESS, MAX_CONFIRMATION, Request, SLICE, lives_for};
+use crate::client::link::{ConnectionLike, WaitForReplicas};
 use crate::config::settings::{LockPolicy, ReadOnly};
 use crate::error::Error;
-use crate::lock::scripts::{Given, Scripts, Standing, Turn, Wanted};
-use crate::topology::{Access, Target};
+use crate::lock::scripts::{AcquireReply, Existence, Given, Scripts, WaiterState};
+use crate::topology::{Backend, ReadRouting};
 
-impl Queue {
+impl Acquisition {
     /// How we stand to the queue. One who waits is forgotten when it has not
     /// looked in time, or its patience is over.
-    pub(super) fn standing(&self, target: &Target, policy: &LockPolicy) -> Standing<'_> {
-        let lasts = lives_for(target, policy).min(self.left(policy).saturating_add(SLICE));
+    pub(super) fn standing(&self, backend: &Backend, policy: &LockPolicy) -> WaiterState<'_> {
+        let lasts = lives_for(backend, policy).min(self.left(policy).saturating_add(SLICE));
         match (&self.ticket, self.request.wanted) {
-            (Some(ticket), _) => Standing::Inside { ticket, lasts, in_line: self.in_line },
-            (None, Wanted::Unused) => Standing::Outside,
-            (None, Wanted::Any | Wanted::Known) => {
-                Standing::Joining { lasts, most: policy.max_waiters }
+            (Some(ticket), _) => WaiterState::Inside { ticket, lasts, in_line: self.in_line },
+            (None, Existence::Unused) => WaiterState::Outside,
+            (None, Existence::Any | Existence::Known) => {
+                WaiterState::Joining { lasts, most: policy.max_waiters }
             }
         }
     }
@@ -29,10 +29,14 @@ impl Queue {
         policy.patience.map_or(ENDLESS, |patience| patience.saturating_sub(waited))
     }
 
-    pub(super) fn ask(&self, target: &Target, policy: &LockPolicy) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let (keys, standing) = (&place.keys, self.standing(target, policy));
-        target.run(place, Access::Primary, *failover, |link| match read_only {
+    pub(super) fn ask(
+        &self,
+        backend: &Backend,
+        policy: &LockPolicy,
+    ) -> Result<AcquireReply, Error> {
+        let Request { location, token, wanted, read_only, refresh, failover, .. } = &self.request;
+        let (keys, standing) = (&location.keys, self.standing(backend, policy));
+        backend.run(location, ReadRouting::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
                 let mut link = self.confirmed(link);
                 Scripts(&mut link).acquire(keys, token, policy.lease, *refresh, *wanted, standing)
@@ -45,13 +49,13 @@ impl Queue {
 
     pub(super) fn claim(
         &self,
-        target: &Target,
+        backend: &Backend,
         policy: &LockPolicy,
         baton: &[u8],
-    ) -> Result<Turn, Error> {
-        let Request { place, token, wanted, read_only, refresh, failover, .. } = &self.request;
-        let (keys, standing) = (&place.keys, self.standing(target, policy));
-        target.run(place, Access::Primary, *failover, |link| match read_only {
+    ) -> Result<AcquireReply, Error> {
+        let Request { location, token, wanted, read_only, refresh, failover, .. } = &self.request;
+        let (keys, standing) = (&location.keys, self.standing(backend, policy));
+        backend.run(location, ReadRouting::Primary, *failover, |link| match read_only {
             ReadOnly::No => {
                 let (mut link, lease) = (self.confirmed(link), policy.lease);
                 let mut scripts = Scripts(&mut link);
@@ -64,8 +68,14 @@ impl Queue {
     }
 
     /// `link`, on which the lock is on the replicas too before it counts.
-    fn confirmed<'a>(&self, link: &'a mut dyn Link) -> Confirmed<'a> {
+    fn confirmed<'a>(&self, link: &'a mut dyn ConnectionLike) -> WaitForReplicas<'a> {
         let replicas = self.request.replicas;
-        Confirmed { link, replicas, limit: Some(MAX_CONFIRMATION), confirmed: 0, refusal: None }
+        WaitForReplicas {
+            link,
+            replicas,
+            limit: Some(MAX_CONFIRMATION),
+            confirmed: 0,
+            refusal: None,
+        }
     }
 }

@@ -1,42 +1,43 @@
 //! How a handler reaches its session: asking, locking, letting go.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use redis::RedisResult;
 
 use super::Handler;
 use super::known::{Lock, Snapshot, Stage};
-use crate::client::link::Link;
+use crate::client::link::ConnectionLike;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use crate::error::Error;
 use crate::key::{Keys, Sid};
-use crate::lock::acquire::{Outcome, Progress, Queue, Request};
-use crate::lock::renewal::Held;
-use crate::lock::scripts::{Kept, Scripts, Wanted};
+use crate::lock::acquire::{Acquired, Acquisition, Request};
+use crate::lock::renewal::HeldLock;
+use crate::lock::scripts::{Existence, LockedOutcome, Scripts};
 use crate::lock::token::Token;
 use crate::log::Stopwatch;
 use crate::registry::Process;
 use crate::session::store::{Left, Store};
-use crate::topology::Access;
+use crate::topology::ReadRouting;
 
 impl Handler {
     /// Reads, and takes the lock where there is one to take.
     pub(super) fn obtain(
         &mut self,
         sid: &Sid,
-        wanted: Wanted,
+        wanted: Existence,
         refresh: Refresh,
-    ) -> Result<Progress<Outcome>, Error> {
+    ) -> Result<Poll<Acquired>, Error> {
         let settings = self.settings.clone();
         let plain = match settings.read_only {
             ReadOnly::No => false,
-            ReadOnly::Wait => wanted == Wanted::Unused, // there is nobody to wait for
+            ReadOnly::Wait => wanted == Existence::Unused, // there is nobody to wait for
             ReadOnly::NoWait => true,
         };
         if let Some(policy) = settings.lock.as_ref().filter(|_| !plain) {
             match self.queue_for(sid, wanted, refresh, policy) {
                 Err(error @ (Error::Busy { .. } | Error::Crowded { .. }))
-                    if policy.failure_readonly && wanted != Wanted::Unused =>
+                    if policy.failure_readonly && wanted != Existence::Unused =>
                 {
                     let text = error.to_string();
                     let why = text.split_once(": ").map_or("", |(_, why)| why);
@@ -49,9 +50,9 @@ impl Handler {
             }
         }
         let data = self.fetch(sid, refresh)?;
-        Ok(Progress::Done(match (wanted, data.is_some()) {
-            (Wanted::Known, false) | (Wanted::Unused, true) => Outcome::Unwanted,
-            _ => Outcome::Ours(data),
+        Ok(Poll::Ready(match (wanted, data.is_some()) {
+            (Existence::Known, false) | (Existence::Unused, true) => Acquired::Unwanted,
+            _ => Acquired::Ours(data),
         }))
     }
 
@@ -59,10 +60,10 @@ impl Handler {
     pub(super) fn queue_for(
         &mut self,
         sid: &Sid,
-        wanted: Wanted,
+        wanted: Existence,
         refresh: Refresh,
         policy: &LockPolicy,
-    ) -> Result<Progress<Outcome>, Error> {
+    ) -> Result<Poll<Acquired>, Error> {
         self.leave_parent();
         let read_only = self.settings.read_only;
         if self.queue.as_ref().is_some_and(|(waiting, _)| waiting != sid) {
@@ -76,32 +77,40 @@ impl Handler {
                     Some(held) => held.token.clone(),
                     None => Token::new(&policy.script).map_err(Error::Random)?,
                 };
-                let place = self.target.place(sid)?;
+                let location = self.backend.location(sid)?;
                 let Settings { failover, wait_replicas: replicas, .. } = *self.settings;
-                Queue::new(Request { place, token, wanted, read_only, refresh, failover, replicas })
+                Acquisition::new(Request {
+                    location,
+                    token,
+                    wanted,
+                    read_only,
+                    refresh,
+                    failover,
+                    replicas,
+                })
             }
         };
         let stopwatch = Stopwatch::start();
-        let outcome = queue.step(&self.target, policy);
+        let outcome = queue.step(&self.backend, policy);
         match &outcome {
-            Ok(Progress::Waiting) => {
+            Ok(Poll::Pending) => {
                 self.queue = Some((sid.clone(), queue));
                 return outcome;
             }
             // It is counted still, where the server can be told.
-            Err(error) if !error.is_unreachable() => queue.leave(&self.target),
-            Ok(Progress::Done(_)) | Err(_) => {}
+            Err(error) if !error.is_unreachable() => queue.leave(&self.backend),
+            Ok(Poll::Ready(_)) | Err(_) => {}
         }
         let request = queue.into_request();
         stopwatch.tell(
             "read",
-            || self.target.name(&request.place),
+            || self.backend.name(&request.location),
             outcome.as_ref().map(|outcome| match outcome {
-                Progress::Done(Outcome::Ours(data)) => size(data),
-                Progress::Done(Outcome::Unwanted) | Progress::Waiting => 0,
+                Poll::Ready(Acquired::Ours(data)) => size(data),
+                Poll::Ready(Acquired::Unwanted) | Poll::Pending => 0,
             }),
         );
-        if let Ok(Progress::Done(Outcome::Ours(_))) = outcome
+        if let Ok(Poll::Ready(Acquired::Ours(_))) = outcome
             && read_only == ReadOnly::No
         {
             self.hold(sid, request, policy);
@@ -110,10 +119,11 @@ impl Handler {
     }
 
     fn hold(&mut self, sid: &Sid, request: Request, policy: &LockPolicy) {
-        let Request { place, token, .. } = request;
-        let (lease, target, ttl) = (policy.lease, self.target.clone(), self.settings.ttl);
-        let (server, renewed) = (target.name(&place), policy.renewed);
-        let held = Held { sid: sid.clone(), place, token, lease, renewed, ttl, target, server };
+        let Request { location, token, .. } = request;
+        let (lease, backend, ttl) = (policy.lease, self.backend.clone(), self.settings.ttl);
+        let (server, renewed) = (backend.name(&location), policy.renewed);
+        let held =
+            HeldLock { sid: sid.clone(), location, token, lease, renewed, ttl, backend, server };
         let held = Arc::new(held);
         if held.needs_care() {
             let process = Process::current();
@@ -122,7 +132,7 @@ impl Handler {
         self.sessions.set_lock(sid, Lock::Held(held));
     }
 
-    pub(super) fn held_for(&mut self, sid: &Sid) -> Option<Arc<Held>> {
+    pub(super) fn held_for(&mut self, sid: &Sid) -> Option<Arc<HeldLock>> {
         self.leave_parent();
         match self.sessions.get(sid).map(|entry| &entry.lock) {
             Some(Lock::Held(held)) => Some(held.clone()),
@@ -142,14 +152,14 @@ impl Handler {
         let Snapshot::Data(data) = std::mem::replace(snapshot, Snapshot::None) else {
             return false;
         };
-        if held.server == self.target.name(&held.place) {
+        if held.server == self.backend.name(&held.location) {
             return false;
         }
         let before = existed.then_some(data.as_slice());
         let kept = self.ask("reclaim", sid, no_data, |link, keys| {
             Scripts(link).reclaim(keys, &held.token, held.lease, before)
         });
-        matches!(kept, Ok(Kept::Done))
+        matches!(kept, Ok(LockedOutcome::Done))
     }
 
     pub(super) fn lost(&mut self, sid: &Sid) -> Error {
@@ -169,23 +179,23 @@ impl Handler {
         for entry in self.sessions.iter_mut() {
             if let Lock::Held(lock) = std::mem::take(&mut entry.lock) {
                 if entry.unreachable {
-                    self.target.has_released(&lock);
+                    self.backend.has_released(&lock);
                 } else {
                     held.push(lock);
                 }
             }
         }
-        let mut failure: Option<(Arc<Held>, Error)> = None;
+        let mut failure: Option<(Arc<HeldLock>, Error)> = None;
         for held in held {
             if failure.as_ref().is_some_and(|(other, _)| other.server == held.server) {
-                self.target.has_released(&held);
+                self.backend.has_released(&held);
                 continue;
             }
             let released = self.ask("release", &held.sid, no_data, |link, keys| {
                 Scripts(link).release(keys, &held.token)
             });
             // Where it was not told, its successor will be.
-            self.target.has_released(&held);
+            self.backend.has_released(&held);
             // One that is not ours any more needs no release.
             if let Err(error) = released {
                 failure.get_or_insert((held, error));
@@ -201,7 +211,7 @@ impl Handler {
     pub(super) fn leave_queue(&mut self) -> Option<Sid> {
         self.leave_parent(); // whose queue it is
         let (sid, mut queue) = self.queue.take()?;
-        queue.leave(&self.target);
+        queue.leave(&self.backend);
         Some(sid)
     }
 
@@ -218,15 +228,17 @@ impl Handler {
     pub(super) fn fetch(&mut self, sid: &Sid, refresh: Refresh) -> Result<Option<Vec<u8>>, Error> {
         // Starting the TTL again is a write.
         let access = match refresh {
-            Refresh::Always(_) => Access::Primary,
-            Refresh::Below(..) if !self.target.tells_ttls() => Access::Primary,
-            Refresh::Below(..) | Refresh::Never => Access::Read,
+            Refresh::Always(_) => ReadRouting::Primary,
+            Refresh::Below(..) if !self.backend.tells_ttls() => ReadRouting::Primary,
+            Refresh::Below(..) | Refresh::Never => ReadRouting::Read,
         };
-        let read = |link: &mut dyn Link, keys: &Keys| {
+        let read = |link: &mut dyn ConnectionLike, keys: &Keys| {
             let (mut store, key) = (Store(link), &keys.session);
             let data = match refresh {
                 Refresh::Always(ttl) => store.get_and_touch(key, ttl)?,
-                Refresh::Below(..) if access == Access::Read => return store.get_and_look(key),
+                Refresh::Below(..) if access == ReadRouting::Read => {
+                    return store.get_and_look(key);
+                }
                 // Who may not ask how much is left may still start it again.
                 Refresh::Below(ttl, _) => store.get_and_try_touch(key, ttl)?,
                 Refresh::Never => store.get(key)?,
@@ -237,7 +249,7 @@ impl Handler {
         let is_short = match (left, refresh) {
             (Left::Time(left), Refresh::Below(_, short)) => left < short,
             (Left::Hidden, _) => {
-                self.target.hides_ttls();
+                self.backend.hides_ttls();
                 true
             }
             _ => false,
@@ -259,25 +271,26 @@ impl Handler {
         operation: &'static str,
         sid: &Sid,
         bytes: impl Fn(&T) -> usize,
-        exchange: impl FnMut(&mut dyn Link, &Keys) -> RedisResult<T>,
+        exchange: impl FnMut(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
-        self.ask_with(Access::Primary, operation, sid, bytes, exchange)
+        self.ask_with(ReadRouting::Primary, operation, sid, bytes, exchange)
     }
 
     pub(super) fn ask_with<T>(
         &mut self,
-        access: Access,
+        access: ReadRouting,
         operation: &'static str,
         sid: &Sid,
         bytes: impl Fn(&T) -> usize,
-        mut exchange: impl FnMut(&mut dyn Link, &Keys) -> RedisResult<T>,
+        mut exchange: impl FnMut(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
         self.leave_parent();
-        let place = self.target.place(sid)?;
+        let location = self.backend.location(sid)?;
         let stopwatch = Stopwatch::start();
         let patience = self.settings.failover;
-        let answer = self.target.run(&place, access, patience, |link| exchange(link, &place.keys));
-        stopwatch.tell(operation, || self.target.name(&place), answer.as_ref().map(bytes));
+        let answer =
+            self.backend.run(&location, access, patience, |link| exchange(link, &location.keys));
+        stopwatch.tell(operation, || self.backend.name(&location), answer.as_ref().map(bytes));
         if let Some(entry) = self.sessions.get_mut(sid) {
             entry.unreachable = answer.as_ref().is_err_and(Error::is_unreachable);
         }
@@ -299,8 +312,8 @@ impl Handler {
         }
         std::mem::forget(self.queue.take());
         // It was parsed before, so it parses now.
-        if let Ok((target, _)) = Process::current().target(&self.save_path) {
-            std::mem::forget(std::mem::replace(&mut self.target, target));
+        if let Ok((backend, _)) = Process::current().backend(&self.save_path) {
+            std::mem::forget(std::mem::replace(&mut self.backend, backend));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::key::Sid;
-use crate::lock::renewal::Held;
+use crate::lock::renewal::HeldLock;
 
 /// What was done with a session so far.
 pub(super) enum Stage {
@@ -74,7 +74,7 @@ pub(super) enum Lock {
     #[default]
     No,
     /// It holds it.
-    Held(Arc<Held>),
+    Held(Arc<HeldLock>),
     /// It has missed it or lost it: what it knows of the session may be out of
     /// date, so it writes no more.
     Barred,
@@ -151,7 +151,7 @@ impl Sessions {
     pub(super) fn unlocked(&mut self, sid: &Sid) {
         let lock = self.get_mut(sid).map(|entry| std::mem::take(&mut entry.lock));
         if let Some(Lock::Held(held)) = lock {
-            held.target.has_released(&held);
+            held.backend.has_released(&held);
         }
     }
 

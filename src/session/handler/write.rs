@@ -9,14 +9,14 @@ use std::sync::Arc;
 use super::Handler;
 use super::access::no_data;
 use super::known::{Lock, Snapshot, Stage};
-use crate::client::link::Confirmed;
+use crate::client::link::WaitForReplicas;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Ttl};
 use crate::error::Error;
 use crate::key::Sid;
-use crate::lock::acquire::Progress;
-use crate::lock::renewal::Held;
-use crate::lock::scripts::{Kept, Scripts, Storing, Wanted};
+use crate::lock::renewal::HeldLock;
+use crate::lock::scripts::{Existence, LockedOutcome, Scripts, Storing};
 use crate::session::store::Store;
+use std::task::Poll;
 
 impl Handler {
     /// Stores the session for `ttl`, also an empty one, and lets go of the
@@ -27,7 +27,7 @@ impl Handler {
     /// [`Error::Sid`], [`Error::Write`], [`Error::ReadOnly`], [`Error::NotRead`],
     /// [`Error::Vanished`], [`Error::LockLost`], [`Error::Unanswered`],
     /// [`Error::NotLocked`], and those of waiting for a lock.
-    pub fn write(&mut self, sid: &[u8], data: &[u8], ttl: Ttl) -> Result<Progress<()>, Error> {
+    pub fn write(&mut self, sid: &[u8], data: &[u8], ttl: Ttl) -> Result<Poll<()>, Error> {
         let sid = Sid::new(sid)?;
         if self.settings.read_only != ReadOnly::No {
             return Err(Error::ReadOnly);
@@ -38,30 +38,32 @@ impl Handler {
             return Err(Error::NotRead);
         }
         if self.is_ending && entry.is_some_and(|entry| matches!(entry.lock, Lock::Inherited)) {
-            return Ok(Progress::Done(())); // the parent writes it
+            return Ok(Poll::Ready(())); // the parent writes it
         }
         let known = entry.and_then(|entry| entry.existed()) == Some(true);
         let settings = self.settings.clone();
         let held = match &settings.lock {
             None => None,
             Some(policy) => match self.lock_to_write(&sid, policy).map_err(Error::on_write)? {
-                Progress::Done(held) => Some(held),
-                Progress::Waiting => return Ok(Progress::Waiting),
+                Poll::Ready(held) => Some(held),
+                Poll::Pending => return Ok(Poll::Pending),
             },
         };
         let keep = settings.proxied;
         let (kept, tries, (confirmed, refusal)) =
             self.store(&sid, held.as_deref(), known, data, ttl);
         match kept.map_err(Error::on_write)? {
-            Kept::Done if keep => {}
-            Kept::Done => self.sessions.unlocked(&sid),
-            Kept::Gone => return self.vanished(&sid, data).map(Progress::Done),
-            Kept::Lost if self.reclaim(&sid) => return self.write(sid.as_bytes(), data, ttl),
-            Kept::Lost if tries > 1 => {
+            LockedOutcome::Done if keep => {}
+            LockedOutcome::Done => self.sessions.unlocked(&sid),
+            LockedOutcome::Gone => return self.vanished(&sid, data).map(Poll::Ready),
+            LockedOutcome::Lost if self.reclaim(&sid) => {
+                return self.write(sid.as_bytes(), data, ttl);
+            }
+            LockedOutcome::Lost if tries > 1 => {
                 self.sessions.set_lock(&sid, Lock::Barred);
                 return Err(Error::Unanswered);
             }
-            Kept::Lost => return Err(self.lost(&sid)),
+            LockedOutcome::Lost => return Err(self.lost(&sid)),
         }
         let wanted = settings.wait_replicas;
         if confirmed < wanted {
@@ -69,7 +71,7 @@ impl Handler {
         }
         let stored = Stage::Known { existed: true, snapshot: Snapshot::None };
         self.sessions.set_stage(&sid, stored);
-        Ok(Progress::Done(()))
+        Ok(Poll::Ready(()))
     }
 
     /// Sends the session's data. `known` says that it must be there already.
@@ -78,11 +80,11 @@ impl Handler {
     fn store(
         &mut self,
         sid: &Sid,
-        held: Option<&Held>,
+        held: Option<&HeldLock>,
         known: bool,
         data: &[u8],
         ttl: Ttl,
-    ) -> (Result<Kept, Error>, u32, (u32, Option<String>)) {
+    ) -> (Result<LockedOutcome, Error>, u32, (u32, Option<String>)) {
         let (keep, replicas) = (self.settings.proxied, self.settings.wait_replicas);
         let (mut tries, mut confirmed) = (0, (0, None));
         let kept = self.ask(
@@ -92,10 +94,12 @@ impl Handler {
             |link, keys| {
                 tries += 1;
                 let mut link =
-                    Confirmed { link, replicas, limit: None, confirmed: 0, refusal: None };
+                    WaitForReplicas { link, replicas, limit: None, confirmed: 0, refusal: None };
                 let kept = match held {
                     None if known => Store(&mut link).replace(&keys.session, data, ttl),
-                    None => Store(&mut link).set(&keys.session, data, ttl).map(|()| Kept::Done),
+                    None => {
+                        Store(&mut link).set(&keys.session, data, ttl).map(|()| LockedOutcome::Done)
+                    }
                     Some(held) => {
                         let storing = Storing { ttl, keep, repeat: tries > 1, known };
                         Scripts(&mut link).write(keys, &held.token, storing, data)
@@ -113,18 +117,18 @@ impl Handler {
         &mut self,
         sid: &Sid,
         policy: &LockPolicy,
-    ) -> Result<Progress<Arc<Held>>, Error> {
+    ) -> Result<Poll<Arc<HeldLock>>, Error> {
         let lock = |handler: &Self| match handler.sessions.get(sid).map(|entry| &entry.lock) {
             Some(Lock::Held(held)) => Some(Ok(held.clone())),
             Some(Lock::Barred | Lock::Inherited) => Some(Err(Error::NotLocked)),
             Some(Lock::No) | None => None,
         };
         if let Some(lock) = lock(self) {
-            return lock.map(Progress::Done);
+            return lock.map(Poll::Ready);
         }
-        match self.queue_for(sid, Wanted::Any, Refresh::Never, policy)? {
-            Progress::Waiting => Ok(Progress::Waiting),
-            Progress::Done(_) => lock(self).unwrap_or(Err(Error::NotLocked)).map(Progress::Done),
+        match self.queue_for(sid, Existence::Any, Refresh::Never, policy)? {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(_) => lock(self).unwrap_or(Err(Error::NotLocked)).map(Poll::Ready),
         }
     }
 
@@ -150,7 +154,7 @@ impl Handler {
         sid: &[u8],
         data: &[u8],
         ttl: Ttl,
-    ) -> Result<Progress<()>, Error> {
+    ) -> Result<Poll<()>, Error> {
         let parsed = Sid::new(sid)?;
         self.leave_parent();
         let (existed, lock) = match self.sessions.get(&parsed) {
@@ -169,26 +173,26 @@ impl Handler {
                 Scripts(link).touch(keys, &held.token, ttl_to_set, keep)
             });
             match kept.map_err(Error::on_write)? {
-                Kept::Done | Kept::Gone if keep => return Ok(Progress::Done(())),
-                Kept::Done | Kept::Gone => {
+                LockedOutcome::Done | LockedOutcome::Gone if keep => return Ok(Poll::Ready(())),
+                LockedOutcome::Done | LockedOutcome::Gone => {
                     self.sessions.unlocked(&parsed);
-                    return Ok(Progress::Done(()));
+                    return Ok(Poll::Ready(()));
                 }
-                Kept::Lost => {
+                LockedOutcome::Lost => {
                     // Nothing was changed, so nothing is lost with the lock.
                     self.sessions.set_lock(&parsed, Lock::Barred);
                     may_write = false;
                 }
             }
         }
-        let Some(ttl) = ttl_to_set else { return Ok(Progress::Done(())) };
+        let Some(ttl) = ttl_to_set else { return Ok(Poll::Ready(())) };
         let touched = self
             .ask("touch", &parsed, no_data, |link, keys| Store(link).touch(&keys.session, ttl))
             .map_err(Error::on_write)?;
         if !touched && may_write && existed.is_none() {
             return self.write(sid, data, ttl);
         }
-        Ok(Progress::Done(()))
+        Ok(Poll::Ready(()))
     }
 
     /// Ends a wait of [`Handler::write`] or [`Handler::update_timestamp`].

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use redis::{RedisError, Value};
 
 use super::{Cluster, redirection};
-use crate::client::endpoint::{Endpoint, Trouble};
+use crate::client::endpoint::{AttemptError, Endpoint};
 use crate::config::save_path::Address;
 use crate::key::Keys;
 
@@ -69,8 +69,8 @@ impl Cluster {
         if let Err(trouble) = &moved {
             // Its words may repeat the command.
             let code = match trouble {
-                Trouble::Exchange(error) => error.code().unwrap_or("no answer").to_owned(),
-                Trouble::Connect(_) => "no connection".to_owned(),
+                AttemptError::Exchange(error) => error.code().unwrap_or("no answer").to_owned(),
+                AttemptError::Connect(_) => "no connection".to_owned(),
             };
             // No permission, or no such command: asking again would not help.
             self.moves_nothing.store(is_forbidden(trouble), Ordering::Relaxed);
@@ -82,8 +82,8 @@ impl Cluster {
 
 /// Whether asking again would not help: no permission at one of the nodes, or
 /// no such command.
-fn is_forbidden(trouble: &Trouble) -> bool {
-    let Trouble::Exchange(error) = trouble else { return false };
+fn is_forbidden(trouble: &AttemptError) -> bool {
+    let AttemptError::Exchange(error) = trouble else { return false };
     let words = error.detail().unwrap_or_default();
     error.code() == Some("NOPERM") || words.contains("NOPERM") || words.contains("unknown command")
 }

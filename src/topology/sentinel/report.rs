@@ -7,8 +7,8 @@
 
 use redis::{RedisResult, Value};
 
-use crate::client::link::Link;
-use crate::client::resp::garbage;
+use crate::client::link::ConnectionLike;
+use crate::client::resp::protocol_error;
 use crate::config::save_path::Address;
 
 /// States of a failover in which the primary that is named takes writes that
@@ -17,7 +17,7 @@ const CHANGING: [&str; 2] = ["send_slaveof_noone", "wait_promotion"];
 
 /// What one sentinel says of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct PrimaryReport {
     /// The primary.
     pub primary: Address,
     /// The epoch of the configuration that it became the primary with.
@@ -38,9 +38,9 @@ pub fn questions(service: &str) -> [[&[u8]; 3]; 2] {
 ///
 /// # Errors
 /// An answer is something else, or the user may not ask.
-pub fn said(answers: Vec<Value>) -> RedisResult<Option<Said>> {
+pub fn said(answers: Vec<Value>) -> RedisResult<Option<PrimaryReport>> {
     let [primary, state] =
-        <[Value; 2]>::try_from(answers).map_err(|_| garbage("no answers of a sentinel"))?;
+        <[Value; 2]>::try_from(answers).map_err(|_| protocol_error("no answers of a sentinel"))?;
     let Some(primary) = primary_address(primary.extract_error()?)? else { return Ok(None) };
     let state = match state {
         Value::ServerError(error) if error.code() == "NOPERM" => return Err(error.into()),
@@ -48,14 +48,14 @@ pub fn said(answers: Vec<Value>) -> RedisResult<Option<Said>> {
     };
     let epoch = field(&state, "config-epoch").and_then(|epoch| epoch.parse().ok());
     let changing = field(&state, "failover-state").is_some_and(|state| CHANGING.contains(&state));
-    Ok(Some(Said { primary, epoch: epoch.unwrap_or(0), changing }))
+    Ok(Some(PrimaryReport { primary, epoch: epoch.unwrap_or(0), changing }))
 }
 
 /// Asks a sentinel for what it says of `service`.
 ///
 /// # Errors
 /// What it answered, or what ended the connection.
-pub fn ask(sentinel: &mut dyn Link, service: &str) -> RedisResult<Option<Said>> {
+pub fn ask(sentinel: &mut dyn ConnectionLike, service: &str) -> RedisResult<Option<PrimaryReport>> {
     let [primary, state] = questions(service);
     said(sentinel.call_all(&[&primary, &state])?)
 }
@@ -65,7 +65,7 @@ pub fn ask(sentinel: &mut dyn Link, service: &str) -> RedisResult<Option<Said>> 
 /// # Errors
 /// What it answered, or what ended the connection.
 pub fn knows_replica(
-    sentinel: &mut dyn Link,
+    sentinel: &mut dyn ConnectionLike,
     service: &str,
     address: &Address,
 ) -> RedisResult<bool> {
@@ -82,15 +82,17 @@ pub fn knows_replica(
 /// which has made one of the replicas they know the primary. Where no such
 /// majority answers, the latest configuration; none if there are two of them.
 pub fn settle(
-    answers: &[(usize, Said)],
+    answers: &[(usize, PrimaryReport)],
     sentinels: usize,
     is_replica: impl FnOnce(usize, &Address) -> bool,
-) -> Option<&(usize, Said)> {
-    let votes = |said: &Said| answers.iter().filter(|(_, o)| o.primary == said.primary).count();
+) -> Option<&(usize, PrimaryReport)> {
+    let votes =
+        |said: &PrimaryReport| answers.iter().filter(|(_, o)| o.primary == said.primary).count();
     let most = answers.iter().find(|(_, said)| votes(said) * 2 > sentinels);
     let latest = answers.iter().max_by_key(|(_, said)| said.epoch)?;
     let Some(most) = most else {
-        let is_rival = |o: &Said| o.epoch == latest.1.epoch && o.primary != latest.1.primary;
+        let is_rival =
+            |o: &PrimaryReport| o.epoch == latest.1.epoch && o.primary != latest.1.primary;
         return Some(latest).filter(|_| !answers.iter().any(|(_, said)| is_rival(said)));
     };
     let is_ahead = latest.1.epoch > most.1.epoch && latest.1.primary != most.1.primary;
@@ -102,7 +104,7 @@ pub fn settle(
 /// # Errors
 /// The answer is something else.
 fn primary_address(answer: Value) -> RedisResult<Option<Address>> {
-    let wrong = || garbage("no address of a primary");
+    let wrong = || protocol_error("no address of a primary");
     let pair = match answer {
         Value::Nil => return Ok(None),
         Value::Array(pair) => <[Value; 2]>::try_from(pair).map_err(|_| wrong())?,
@@ -151,8 +153,8 @@ mod tests {
         Address::Tcp { host: "10.0.0.1".to_owned(), port }
     }
 
-    fn says(port: u16, epoch: u64) -> Said {
-        Said { primary: address(port), epoch, changing: false }
+    fn says(port: u16, epoch: u64) -> PrimaryReport {
+        PrimaryReport { primary: address(port), epoch, changing: false }
     }
 
     /// Of three sentinels; 2 is the only replica that they know.
@@ -173,7 +175,7 @@ mod tests {
         assert_eq!(settled(&[(1, 3), (2, 3)]), None, "no order");
     }
 
-    fn answer(master: &str) -> RedisResult<Option<Said>> {
+    fn answer(master: &str) -> RedisResult<Option<PrimaryReport>> {
         let parse = |text: &str| redis::parse_redis_value(text.as_bytes()).unwrap();
         said(vec![parse("*2\r\n$8\r\n10.0.0.1\r\n$1\r\n1\r\n"), parse(master)])
     }
@@ -183,7 +185,7 @@ mod tests {
         let state = "$12\r\nconfig-epoch\r\n$1\r\n5\r\n\
                      $14\r\nfailover-state\r\n$14\r\nwait_promotion\r\n";
         for map in [format!("%2\r\n{state}"), format!("*4\r\n{state}")] {
-            let told = Said { changing: true, ..says(1, 5) };
+            let told = PrimaryReport { changing: true, ..says(1, 5) };
             assert_eq!(answer(&map).unwrap(), Some(told), "{map}");
         }
         let done = "*2\r\n$14\r\nfailover-state\r\n$13\r\nreconf_slaves\r\n";

@@ -20,7 +20,7 @@ use crate::client::endpoint::Endpoint;
 use crate::client::resp::pack;
 use crate::config::save_path::Address;
 use crate::registry::Process;
-use crate::topology::sentinel::{Said, ask, knows_replica, questions, said, settle};
+use crate::topology::sentinel::{PrimaryReport, ask, knows_replica, questions, said, settle};
 
 /// Pause before a sentinel that could not be listened to is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -48,7 +48,7 @@ struct State {
     /// Whether those that are silent will be tried.
     scheduled: bool,
     /// What a sentinel said when we began to listen, until it is looked at.
-    opening: Option<(usize, Said)>,
+    opening: Option<(usize, PrimaryReport)>,
 }
 
 struct Post {
@@ -152,7 +152,7 @@ impl Watch {
         let (silent, others): (Vec<_>, Vec<_>) = {
             let posts = &self.state().posts;
             let all = posts.iter().enumerate();
-            let all = all.map(|(index, post)| (index, post.sentinel.hasty(PATIENCE)));
+            let all = all.map(|(index, post)| (index, post.sentinel.with_timeout_cap(PATIENCE)));
             all.partition(|(index, _)| posts.get(*index).is_some_and(|it| it.connection.is_none()))
         };
         let mut answers = self.hear_all(&silent, true);
@@ -173,7 +173,11 @@ impl Watch {
 
     /// What these sentinels say. Each has a thread, so that one that does not
     /// answer holds up no other.
-    fn hear_all(&self, sentinels: &[(usize, Endpoint)], listen: bool) -> Vec<(usize, Said)> {
+    fn hear_all(
+        &self,
+        sentinels: &[(usize, Endpoint)],
+        listen: bool,
+    ) -> Vec<(usize, PrimaryReport)> {
         thread::scope(|scope| {
             let hear = |(index, sentinel)| {
                 let hear = move || self.hear(index, sentinel, listen);
@@ -186,7 +190,12 @@ impl Watch {
     }
 
     /// What that sentinel says. If we `listen` to it, it is heard from now on.
-    fn hear(&self, index: usize, sentinel: &Endpoint, listen: bool) -> Option<(usize, Said)> {
+    fn hear(
+        &self,
+        index: usize,
+        sentinel: &Endpoint,
+        listen: bool,
+    ) -> Option<(usize, PrimaryReport)> {
         let mut connection = sentinel.open().ok()?;
         let said = match listen {
             true => self.subscribe(&mut connection),
@@ -207,7 +216,7 @@ impl Watch {
 
     /// Finds out who is right, and who does not even know the right primary as
     /// a replica: such a sentinel watches something else.
-    fn compare(&self, answers: &[(usize, Said)], sentinels: &[(usize, Endpoint)]) {
+    fn compare(&self, answers: &[(usize, PrimaryReport)], sentinels: &[(usize, Endpoint)]) {
         let sentinel = |index| sentinels.iter().find(|(other, _)| *other == index);
         let knows = |index: usize, address: &Address| {
             let connection = sentinel(index).and_then(|(_, sentinel)| sentinel.open().ok());
@@ -243,7 +252,7 @@ impl Watch {
     /// Asks for the primary, and subscribes in the same flight, so that no
     /// change falls between. The confirmations are read with the messages: in
     /// the second version of the protocol they are answers, in the third not.
-    fn subscribe(&self, connection: &mut Connection) -> RedisResult<Option<Said>> {
+    fn subscribe(&self, connection: &mut Connection) -> RedisResult<Option<PrimaryReport>> {
         let mut packed = Vec::new();
         let questions = questions(&self.service);
         questions.iter().for_each(|question| pack(&mut packed, question));

@@ -1,19 +1,22 @@
 //! Requests for one locked session without PHP, step by step.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use redis::{RedisResult, Value};
-use redis_session::client::endpoint::Checkout;
+use redis_session::client::endpoint::PooledConnection;
 use redis_session::config::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use redis_session::error::Error;
 use redis_session::key::{Keys, Sid};
-use redis_session::lock::acquire::{Outcome, Progress, Queue, Request};
-use redis_session::lock::scripts::{Kept, Scripts, Standing, Storing, Ticket, Turn, Wanted};
+use redis_session::lock::acquire::{Acquired, Acquisition, Request};
+use redis_session::lock::scripts::{
+    AcquireReply, Existence, LockedOutcome, Scripts, Storing, Ticket, WaiterState,
+};
 use redis_session::lock::token::Token;
 use redis_session::registry::Process;
-use redis_session::session::handler::{Handler, Serves};
-use redis_session::topology::{Access, Place, Target};
+use redis_session::session::handler::{Handler, HandlerKind};
+use redis_session::topology::{Backend, ReadRouting, SessionLocation};
 
 use super::store;
 use crate::support::process::wait_until;
@@ -25,12 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub const SID: &str = "scene";
 
 /// The servers of a save path without its `tcp://`.
-pub fn target(save_path: &str) -> Arc<Target> {
-    Process::current().target(&format!("tcp://{save_path}")).unwrap().0
+pub fn backend(save_path: &str) -> Arc<Backend> {
+    Process::current().backend(&format!("tcp://{save_path}")).unwrap().0
 }
 
-pub fn place(target: &Target, sid: &str) -> Place {
-    target.place(&Sid::new(sid.as_bytes()).unwrap()).unwrap()
+pub fn location(backend: &Backend, sid: &str) -> SessionLocation {
+    backend.location(&Sid::new(sid.as_bytes()).unwrap()).unwrap()
 }
 
 pub fn ttl() -> Ttl {
@@ -38,17 +41,17 @@ pub fn ttl() -> Ttl {
 }
 
 /// One who will wait, however many do.
-pub fn joining() -> Standing<'static> {
-    Standing::Joining { lasts: PATIENCE, most: 0 }
+pub fn joining() -> WaiterState<'static> {
+    WaiterState::Joining { lasts: PATIENCE, most: 0 }
 }
 
 /// One who waits, and has not had to queue up again.
-pub fn inside(ticket: &Ticket) -> Standing<'_> {
-    Standing::Inside { ticket, lasts: PATIENCE, in_line: true }
+pub fn inside(ticket: &Ticket) -> WaiterState<'_> {
+    WaiterState::Inside { ticket, lasts: PATIENCE, in_line: true }
 }
 
 /// The baton that a BLPOP was given.
-pub fn received(wait: &mut Checkout) -> Option<Vec<u8>> {
+pub fn received(wait: &mut PooledConnection) -> Option<Vec<u8>> {
     let deadline = Instant::now() + 5 * SECOND;
     while Instant::now() < deadline {
         match wait.receive(SECOND).unwrap() {
@@ -97,7 +100,7 @@ fn open(save_path: &str, policy: LockPolicy) -> Handler {
         wait_replicas: 0,
         lock: Some(policy),
     };
-    Handler::open(Serves::Anything, save_path, settings).unwrap()
+    Handler::open(HandlerKind::Anything, save_path, settings).unwrap()
 }
 
 /// How a new session is stored; `keep` says that the lock is kept.
@@ -107,22 +110,22 @@ pub fn storing(keep: bool) -> Storing {
 
 /// One session, and requests for it step by step.
 pub struct Scene {
-    pub target: Arc<Target>,
+    pub backend: Arc<Backend>,
     pub server: RedisServer,
 }
 
 impl Scene {
     pub fn new() -> Self {
         let server = RedisServer::start(Options::default());
-        Self { target: target(&server.addr()), server }
+        Self { backend: backend(&server.addr()), server }
     }
 
-    pub fn place(&self) -> Place {
-        place(&self.target, SID)
+    pub fn location(&self) -> SessionLocation {
+        location(&self.backend, SID)
     }
 
     pub fn keys(&self) -> Keys {
-        self.place().keys
+        self.location().keys
     }
 
     /// Its outcome, whatever that is.
@@ -130,9 +133,9 @@ impl Scene {
         &self,
         exchange: impl Fn(&mut Scripts<'_>, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
-        let place = self.place();
-        self.target.run(&place, Access::Primary, Duration::ZERO, |link| {
-            exchange(&mut Scripts(link), &place.keys)
+        let location = self.location();
+        self.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |link| {
+            exchange(&mut Scripts(link), &location.keys)
         })
     }
 
@@ -140,7 +143,7 @@ impl Scene {
         self.attempt(exchange).unwrap()
     }
 
-    pub fn acquire(&self, wanted: Wanted, standing: Standing<'_>) -> (Token, Turn) {
+    pub fn acquire(&self, wanted: Existence, standing: WaiterState<'_>) -> (Token, AcquireReply) {
         let token = Token::new("").unwrap();
         let turn = self.run(|s, keys| s.acquire(keys, &token, LEASE, None, wanted, standing));
         (token, turn)
@@ -148,27 +151,27 @@ impl Scene {
 
     #[track_caller]
     pub fn hold(&self) -> Token {
-        let (token, turn) = self.acquire(Wanted::Any, joining());
-        assert!(matches!(turn, Turn::Ours(_)), "{turn:?}");
+        let (token, turn) = self.acquire(Existence::Any, joining());
+        assert!(matches!(turn, AcquireReply::Ours(_)), "{turn:?}");
         token
     }
 
     /// Is told that it is busy, and so is counted.
     #[track_caller]
-    pub fn join(&self, wanted: Wanted, standing: Standing<'_>) -> Ticket {
+    pub fn join(&self, wanted: Existence, standing: WaiterState<'_>) -> Ticket {
         match self.acquire(wanted, standing).1 {
-            Turn::Busy { ticket: Some(ticket), .. } => ticket,
+            AcquireReply::Busy { ticket: Some(ticket), .. } => ticket,
             turn => panic!("{turn:?}"),
         }
     }
 
     /// Stands in the server's queue.
     #[track_caller]
-    pub fn block(&self) -> Checkout {
+    pub fn block(&self) -> PooledConnection {
         let before = self.blocked();
-        let place = self.place();
-        let command: [&[u8]; 3] = [b"BLPOP", &place.keys.baton, b"60"];
-        let wait = self.target.send(&place, Duration::ZERO, &command).unwrap();
+        let location = self.location();
+        let command: [&[u8]; 3] = [b"BLPOP", &location.keys.baton, b"60"];
+        let wait = self.backend.send(&location, Duration::ZERO, &command).unwrap();
         wait_until("it is blocked", || self.blocked() == before + 1);
         wait
     }
@@ -182,7 +185,7 @@ impl Scene {
 
     #[track_caller]
     pub fn release(&self, token: &Token) {
-        assert_eq!(self.run(|s, keys| s.release(keys, token)), Kept::Done);
+        assert_eq!(self.run(|s, keys| s.release(keys, token)), LockedOutcome::Done);
     }
 
     /// How many wait, if the server knows of any.
@@ -201,21 +204,25 @@ impl Scene {
         store(&self.server, SID, data);
     }
 
-    pub fn queue(&self, wanted: Wanted) -> Queue {
-        queue(self.place(), wanted)
+    pub fn queue(&self, wanted: Existence) -> Acquisition {
+        queue(self.location(), wanted)
     }
 
     /// A new request goes all the way.
     #[track_caller]
-    pub fn wait(&self, wanted: Wanted, patience: Duration) -> (Result<Outcome, Error>, Duration) {
-        wait_at(&self.target, &mut self.queue(wanted), patience)
+    pub fn wait(
+        &self,
+        wanted: Existence,
+        patience: Duration,
+    ) -> (Result<Acquired, Error>, Duration) {
+        wait_at(&self.backend, &mut self.queue(wanted), patience)
     }
 }
 
 /// A request that has not asked yet.
-pub fn queue(place: Place, wanted: Wanted) -> Queue {
-    Queue::new(Request {
-        place,
+pub fn queue(location: SessionLocation, wanted: Existence) -> Acquisition {
+    Acquisition::new(Request {
+        location,
         token: Token::new("").unwrap(),
         wanted,
         read_only: ReadOnly::No,
@@ -228,15 +235,15 @@ pub fn queue(place: Place, wanted: Wanted) -> Queue {
 /// Goes all the way, for at most 20 seconds; how it ended, and after how long.
 #[track_caller]
 pub fn wait_at(
-    target: &Target,
-    queue: &mut Queue,
+    backend: &Backend,
+    queue: &mut Acquisition,
     patience: Duration,
-) -> (Result<Outcome, Error>, Duration) {
+) -> (Result<Acquired, Error>, Duration) {
     let start = Instant::now();
     while start.elapsed() < 20 * SECOND {
-        match queue.step(target, &policy(patience)) {
-            Ok(Progress::Waiting) => {}
-            Ok(Progress::Done(outcome)) => return (Ok(outcome), start.elapsed()),
+        match queue.step(backend, &policy(patience)) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(outcome)) => return (Ok(outcome), start.elapsed()),
             Err(error) => return (Err(error), start.elapsed()),
         }
     }
