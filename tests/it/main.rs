@@ -32,6 +32,7 @@ mod middlemen;
 mod name_lookup;
 mod one_name;
 mod page_ends;
+mod pages;
 mod permissions;
 mod round_trips;
 mod save_path;
