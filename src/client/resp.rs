@@ -210,6 +210,18 @@ impl Reader {
     }
 }
 
+/// The bytes of a reply that is a bulk string; none where it is null.
+///
+/// # Errors
+/// A parse error for any other kind of reply.
+pub fn bulk_or_nil(reply: Value) -> RedisResult<Option<Vec<u8>>> {
+    match reply {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
+        _ => Err(protocol_error("something else where session data belongs")),
+    }
+}
+
 /// The error for a reply that no Redis server sends.
 pub fn protocol_error(what: &'static str) -> RedisError {
     (ErrorKind::Parse, "the server sent", what.to_owned()).into()

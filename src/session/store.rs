@@ -7,7 +7,8 @@ use std::time::Duration;
 use redis::{RedisResult, ServerErrorKind, Value};
 
 use crate::client::link::ConnectionLike;
-use crate::client::resp::protocol_error;
+pub(crate) use crate::client::resp::bulk_or_nil as data;
+use crate::client::resp::{bulk_or_nil, protocol_error};
 use crate::config::settings::Ttl;
 use crate::lock::scripts::LockedOutcome;
 
@@ -28,7 +29,7 @@ pub struct Store<'a>(pub &'a mut dyn ConnectionLike);
 impl Store<'_> {
     /// The session's bytes, or none where there is no such session.
     pub fn get(&mut self, key: &[u8]) -> RedisResult<Option<Vec<u8>>> {
-        data(self.call(&[b"GET", key])?)
+        bulk_or_nil(self.call(&[b"GET", key])?)
     }
 
     /// The session's bytes; its TTL starts again. Two commands in one flight,
@@ -36,7 +37,7 @@ impl Store<'_> {
     pub fn get_and_touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<Option<Vec<u8>>> {
         let (found, touched) = self.get_then_touch(key, ttl)?;
         touched.extract_error()?;
-        data(found.extract_error()?)
+        bulk_or_nil(found.extract_error()?)
     }
 
     fn get_then_touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<(Value, Value)> {
@@ -56,7 +57,7 @@ impl Store<'_> {
             Value::ServerError(error) if is_refused(&error) => {}
             touched => drop(touched.extract_error()?),
         }
-        data(found.extract_error()?)
+        bulk_or_nil(found.extract_error()?)
     }
 
     /// The session's bytes, and what is left of its TTL. One flight.
@@ -70,7 +71,7 @@ impl Store<'_> {
             Value::ServerError(error) if is_refused(&error) => Left::Hidden,
             _ => Left::Endless,
         };
-        Ok((data(found.extract_error()?)?, left))
+        Ok((bulk_or_nil(found.extract_error()?)?, left))
     }
 
     /// Stores the session's bytes for `ttl`.
@@ -117,13 +118,4 @@ impl Store<'_> {
 fn is_refused(error: &redis::ServerError) -> bool {
     error.kind() == Some(ServerErrorKind::NoPerm)
         || error.details().is_some_and(|text| text.starts_with("unknown command"))
-}
-
-/// A reply that is session data, or null.
-pub(crate) fn data(value: Value) -> RedisResult<Option<Vec<u8>>> {
-    match value {
-        Value::BulkString(bytes) => Ok(Some(bytes)),
-        Value::Nil => Ok(None),
-        _ => Err(protocol_error("something else where session data belongs")),
-    }
 }
