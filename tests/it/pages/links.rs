@@ -51,6 +51,26 @@ fn the_readme_is_short() {
     assert!(lines <= 250, "{lines} lines");
 }
 
+#[test]
+fn the_readme_names_the_version() {
+    let said = format!("Version {}, ", env!("CARGO_PKG_VERSION"));
+    assert!(read("README.md").contains(&said), "{said}");
+}
+
+#[test]
+fn the_readme_s_figures_are_those_of_the_benchmark() {
+    let (readme, benchmark) = (read("README.md"), read("docs/benchmarks.md"));
+    let (_, table) = readme.split_once("| with locking |").unwrap();
+    let rows: Vec<_> = table.lines().skip(2).take_while(|line| !line.is_empty()).collect();
+    let mut figures = Vec::new();
+    for cells in rows.iter().flat_map(|row| row.split(" | ").skip(1)) {
+        let numbers = cells.split(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ' '));
+        figures.extend(numbers.map(str::trim).filter(|number| !number.is_empty()));
+    }
+    let unknown: Vec<_> = figures.iter().filter(|figure| !benchmark.contains(*figure)).collect();
+    assert!(rows.len() == 5 && figures.len() > 10 && unknown.is_empty(), "{rows:#?}, {unknown:?}");
+}
+
 /// `scripts/first-steps` runs those of the page.
 #[test]
 fn the_readme_s_commands_are_those_of_the_page_on_installation() {
