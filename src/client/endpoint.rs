@@ -14,9 +14,9 @@ use rustls::ClientConfig;
 use crate::client::connection::{Connection, hung_up};
 use crate::client::link::{Asking, ConnectionLike};
 use crate::client::login::{Manners, Role};
+use crate::client::pools::Pools;
 use crate::config::save_path::Host;
 use crate::error::{Error, ends_connection, was_closed};
-use crate::registry::Process;
 use crate::runtime::deadline::left;
 
 use super::pool::PoolEntry;
@@ -34,8 +34,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// Connects to nothing yet. `role` is what the server must be. Connections
     /// are shared with whoever logs in to the same server in the same way.
-    pub fn new(host: Host, role: Role, process: &Process) -> Self {
-        let pool = process.pool(&host, role);
+    pub fn new(host: Host, role: Role, pools: &Pools) -> Self {
+        let pool = pools.pool(&host, role);
         Self { host, role, asking: false, pool }
     }
 
@@ -132,7 +132,7 @@ impl Endpoint {
             }
         }
         if slot.close() {
-            slot.counters.replaced.fetch_add(1, Ordering::Relaxed);
+            slot.shared.runtime.counters.replaced.fetch_add(1, Ordering::Relaxed);
             tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
         }
         slot.era = era;
@@ -223,7 +223,7 @@ impl PoolEntry {
             return None;
         }
         connection.serve(host);
-        self.counters.reused.fetch_add(1, Ordering::Relaxed);
+        self.shared.runtime.counters.reused.fetch_add(1, Ordering::Relaxed);
         Some(connection)
     }
 
@@ -237,7 +237,7 @@ impl PoolEntry {
         let connection =
             Connection::open(host, role, tls, manners).map_err(AttemptError::Connect)?;
         let connection = Box::new(connection);
-        self.counters.open.fetch_add(1, Ordering::Relaxed);
+        self.shared.runtime.counters.open.fetch_add(1, Ordering::Relaxed);
         tracing::info!(host = %host.address, "connected");
         self.starts_to_age(host.max_connection_age);
         Ok(self.connection.insert(connection))

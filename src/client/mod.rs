@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod link;
 pub mod login;
 pub mod pool;
+pub mod pools;
 pub mod resp;
 pub mod socket;
 pub mod tls;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::connection::Connection;
 use crate::client::login::Manners;
+use crate::client::pools::Shared;
 use crate::client::tls;
-use crate::registry::{self, Counters, Process};
 
 /// How often whoever waits for r2d2's slots looks for the one that is not.
 const LOOK: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ pub struct Pool {
     /// How often all connections were given up. Those of earlier eras are not
     /// used again, wherever they are now.
     pub(super) era: AtomicU64,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
     /// None while it is in use.
     first: Mutex<Option<PoolEntry>>,
     others: OnceLock<r2d2::Pool<ConnectionManager>>,
@@ -39,13 +39,13 @@ pub struct Pool {
 
 impl Pool {
     /// Connects to nothing, and starts nothing.
-    pub fn new(counters: Arc<Counters>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             tls: tls::Context::default(),
             manners: Manners::default(),
             era: AtomicU64::default(),
-            first: Mutex::new(Some(PoolEntry::new(counters.clone()))),
-            counters,
+            first: Mutex::new(Some(PoolEntry::new(shared.clone()))),
+            shared,
             others: OnceLock::new(),
         }
     }
@@ -63,7 +63,7 @@ impl Pool {
             return Ok(found);
         }
         let Some(others) = self.others() else {
-            return Ok(PooledConnection(Lent::Alone(PoolEntry::new(self.counters.clone()))));
+            return Ok(PooledConnection(Lent::Alone(PoolEntry::new(self.shared.clone()))));
         };
         loop {
             let left = ends.saturating_duration_since(Instant::now());
@@ -108,17 +108,18 @@ impl Pool {
         if let Some(others) = self.others.get() {
             return Some(others);
         }
-        let helper = Process::current().helper()?;
+        let runtime = &self.shared.runtime;
+        let helper = runtime.start_helper()?.clone();
         Some(self.others.get_or_init(|| {
             r2d2::Pool::builder()
-                .max_size(registry::max_connections().saturating_sub(1).max(1))
+                .max_size(runtime.max_connections().saturating_sub(1).max(1))
                 .min_idle(Some(0))
                 .test_on_check_out(false)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .thread_pool(helper)
                 .error_handler(Box::new(r2d2::NopErrorHandler))
-                .build_unchecked(ConnectionManager(self.counters.clone()))
+                .build_unchecked(ConnectionManager(self.shared.clone()))
         }))
     }
 
@@ -163,18 +164,17 @@ impl Pool {
     /// in use are looked at a moment later.
     pub fn close_old(&self) {
         let now = Instant::now();
-        let counters = &self.counters;
         self.close_idle(|slot| {
             let is_old = slot.expires.is_some_and(|expires| expires <= now);
             if let Some(expires) = slot.expires.filter(|_| !is_old) {
-                counters.expires_at(expires);
+                self.shared.first_expiry.at_latest(expires);
             }
             is_old
         });
         let others = self.others.get().map(r2d2::Pool::state);
         let in_use = others.is_some_and(|others| others.connections > others.idle_connections);
         if in_use || self.first().is_none() {
-            counters.expires_at(now + LATER);
+            self.shared.first_expiry.at_latest(now + LATER);
         }
     }
 
@@ -234,7 +234,7 @@ impl Drop for PooledConnection {
             self.close();
         }
         if let Lent::First { slot, pool } = &mut self.0 {
-            let empty = PoolEntry::new(slot.counters.clone());
+            let empty = PoolEntry::new(slot.shared.clone());
             *pool.first() = Some(std::mem::replace(slot, empty));
         }
     }
@@ -247,12 +247,12 @@ pub struct PoolEntry {
     pub(super) era: u64,
     /// When it is too old for another request.
     pub(super) expires: Option<Instant>,
-    pub(super) counters: Arc<Counters>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl PoolEntry {
-    fn new(counters: Arc<Counters>) -> Self {
-        Self { connection: None, era: 0, expires: None, counters }
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { connection: None, era: 0, expires: None, shared }
     }
 
     /// The connection is new: how old may it get? Each gets up to a tenth less,
@@ -267,14 +267,14 @@ impl PoolEntry {
         let share = f64::from(byte.first().copied().unwrap_or(0)) / 255.0;
         let expires = Instant::now() + most.mul_f64(1.0 - share / 10.0);
         self.expires = Some(expires);
-        self.counters.expires_at(expires);
+        self.shared.first_expiry.at_latest(expires);
     }
 
     /// Closes the connection. Returns whether there was one.
     pub(super) fn close(&mut self) -> bool {
         self.expires = None;
         let closed = self.connection.take().is_some();
-        self.counters.open.fetch_sub(closed.into(), Ordering::Relaxed);
+        self.shared.runtime.counters.open.fetch_sub(closed.into(), Ordering::Relaxed);
         closed
     }
 }
@@ -286,7 +286,7 @@ impl Drop for PoolEntry {
 }
 
 /// Makes slots; they do their connecting themselves.
-pub struct ConnectionManager(Arc<Counters>);
+pub struct ConnectionManager(Arc<Shared>);
 
 impl r2d2::ManageConnection for ConnectionManager {
     type Connection = PoolEntry;

@@ -339,7 +339,7 @@ impl Acquisition {
             limits::learn(&server, Limit::NoQueue, "its scripts may not do what that takes");
         }
         let alone = holder == Holder::Foreign || limits::has(&server, Limit::NoQueue);
-        let permit = if alone { None } else { Permit::at(&server) };
+        let permit = if alone { None } else { Permit::at(&server, backend.max_connections()) };
         let Some(permit) = permit else {
             let expires = expires.map_or(left, |expires| expires + MARGIN);
             let pause = left.min(expires).min(policy.poll);

@@ -1,4 +1,4 @@
-//! Locks that this process has let go of lately.
+//! Locks that this process has released lately.
 //!
 //! A primary that fails takes along what its replica was not told: that a lock
 //! was let go of, say. The new primary has that lock still, and nobody who
@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use crate::error::Error;
+use crate::lock::locks::Locks;
 use crate::lock::scripts::{LockedOutcome, Scripts};
 use crate::lock::token::Token;
-use crate::registry::Process;
 use crate::runtime::deadline;
 use crate::runtime::fork;
 use crate::runtime::threads::without_signals;
-use crate::topology::{Backend, ReadRouting, SessionLocation, random_share};
+use crate::topology::{Backend, FailoverListener, ReadRouting, SessionLocation, random_share};
 
 /// Most locks that are remembered. Older ones have long been replicated.
 const MOST: usize = 512;
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Longest time for asking once.
 const ASK: Duration = Duration::from_secs(1);
 
-/// A lock that was let go of.
+/// A lock that was released.
 #[derive(Clone)]
 pub struct Release {
     /// Where its session is.
@@ -103,70 +103,92 @@ impl Released {
         self.all().push_front(release);
     }
 
+    /// Releases, at the servers that are primaries now, the locks that were
+    /// released when others were. Asks each server once.
+    fn repeat(&self, backend: &Backend) {
+        for mut release in self.untold(|location| backend.name(location)) {
+            let keys = &release.location.keys;
+            let told = backend
+                .run_once(&release.location, |link| Scripts(link).release(keys, &release.token));
+            let Some((server, told)) = told else { continue };
+            tracing::info!(host = %server, operation = "release again", outcome = ?told);
+            if told.is_ok() {
+                release.server = server;
+            }
+            self.put_back(release);
+        }
+    }
+
     fn all(&self) -> MutexGuard<'_, VecDeque<Release>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Looks, for as long as a lock that was let go of could last, whether the
-/// server that was told is still there.
-pub fn watch_over(backend: &Arc<Backend>) {
-    let watched = &backend.released().watched;
+impl FailoverListener for Released {
+    fn primary_changed(&self, backend: &Backend) {
+        self.repeat(backend);
+    }
+}
+
+/// Looks, for as long as a lock that was released could last, whether the
+/// server that was told is still there. Starts the helper thread.
+pub(super) fn watch_over(locks: &Arc<Locks>) {
+    let watched = &locks.released.watched;
     if !watched.swap(true, Ordering::Relaxed) {
-        match Process::current().helper() {
-            Some(helper) => look_later(backend, &helper),
+        match locks.runtime.start_helper() {
+            Some(helper) => look_later(locks, helper),
             None => watched.store(false, Ordering::Relaxed),
         }
     }
 }
 
-fn look_later(backend: &Arc<Backend>, helper: &ScheduledThreadPool) {
-    let backend = Arc::downgrade(backend);
+fn look_later(locks: &Arc<Locks>, helper: &ScheduledThreadPool) {
+    let locks = Arc::downgrade(locks);
     helper.execute_after(LOOK, move || {
-        if let Some(backend) = backend.upgrade() {
-            look(&backend);
+        if let Some(locks) = locks.upgrade() {
+            look(&locks);
         }
     });
 }
 
 /// Runs in the helper thread, which must not wait.
-fn look(backend: &Arc<Backend>) {
-    let released = backend.released();
+fn look(locks: &Arc<Locks>) {
+    let released = &locks.released;
     // Before looking: whoever adds one after that sees to it.
     released.watched.store(false, Ordering::Relaxed);
     let latest = released.of_each_server();
     if latest.is_empty() || released.watched.swap(true, Ordering::Relaxed) {
         return;
     }
-    let lost = latest.into_iter().find(|it| backend.is_cut_off(&it.location, &it.server));
-    let again = backend.clone();
+    let lost = latest.into_iter().find(|it| locks.backend.is_cut_off(&it.location, &it.server));
+    let again = locks.clone();
     let started = lost.is_some_and(|release| {
         let insist = move || {
             insist(&again, &release);
-            if let Some(helper) = Process::helper_of_current() {
-                look_later(&again, &helper);
+            if let Some(helper) = again.runtime.running_helper() {
+                look_later(&again, helper);
             }
         };
         let name = "redis-session-r".to_owned(); // a name has 15 letters
         without_signals(|| thread::Builder::new().name(name).spawn(insist)).is_ok()
     });
-    if !started && let Some(helper) = Process::helper_of_current() {
-        look_later(backend, &helper);
+    if !started && let Some(helper) = locks.runtime.running_helper() {
+        look_later(locks, helper);
     }
 }
 
-/// Lets go of that lock again, and with it of all others, as soon as there is
-/// a server that takes it.
-fn insist(backend: &Backend, release: &Release) {
+/// Releases that lock again, and with it all others, as soon as there is a
+/// server that takes it. Blocks until then, or until the lock has ended.
+fn insist(locks: &Locks, release: &Release) {
     while Instant::now() < release.ends {
         let told: Result<LockedOutcome, Error> = fork::kept_waiting(|| {
             deadline::within(ASK, || {
-                let told =
-                    backend.run(&release.location, ReadRouting::Primary, Duration::ZERO, |link| {
-                        Scripts(link).release(&release.location.keys, &release.token)
-                    });
+                let (backend, location) = (&locks.backend, &release.location);
+                let told = backend.run(location, ReadRouting::Primary, Duration::ZERO, |link| {
+                    Scripts(link).release(&location.keys, &release.token)
+                });
                 if told.is_ok() {
-                    backend.repeat_releases();
+                    locks.released.repeat(backend);
                 }
                 told
             })

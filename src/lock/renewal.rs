@@ -22,13 +22,14 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use crate::config::settings::Ttl;
 use crate::error::Error;
 use crate::key::Sid;
+use crate::lock::locks::Locks;
 use crate::lock::scripts::{LockedOutcome, Scripts};
 use crate::lock::token::Token;
-use crate::registry::Process;
+use crate::runtime::Runtime;
 use crate::runtime::deadline;
 use crate::runtime::fork;
 use crate::runtime::threads::without_signals;
-use crate::topology::{Backend, ReadRouting, SessionLocation};
+use crate::topology::{ReadRouting, SessionLocation};
 
 /// Most servers that are asked at a time. The others are asked by whichever
 /// thread is done first.
@@ -50,8 +51,8 @@ pub struct HeldLock {
     pub renewed: bool,
     /// The session's time to live.
     pub ttl: Ttl,
-    /// The servers it is kept on.
-    pub backend: Arc<Backend>,
+    /// The locks of its save path.
+    pub locks: Arc<Locks>,
     /// The one that gave it.
     pub server: String,
 }
@@ -75,7 +76,7 @@ impl HeldLock {
     /// repeated here, as other locks have their turn first.
     fn renew(&self) -> Result<LockedOutcome, Error> {
         deadline::within(self.period(), || {
-            self.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, |link| {
+            self.locks.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, |link| {
                 let lease = self.renewed.then_some(self.lease);
                 Scripts(link).renew(&self.location.keys, &self.token, lease, self.ttl)
             })
@@ -84,8 +85,10 @@ impl HeldLock {
 }
 
 /// The locks of one process that are renewed.
-#[derive(Default)]
-pub struct LockRenewer(Mutex<Schedule>);
+pub struct LockRenewer {
+    runtime: Arc<Runtime>,
+    schedule: Mutex<Schedule>,
+}
 
 #[derive(Default)]
 struct Schedule {
@@ -105,16 +108,21 @@ struct Lease {
 }
 
 impl LockRenewer {
-    /// Renews `held` for as long as somebody keeps it.
-    pub fn keep(self: &Arc<Self>, process: &Process, held: &Arc<HeldLock>) {
+    /// Starts nothing.
+    pub fn new(runtime: Arc<Runtime>) -> Self {
+        Self { runtime, schedule: Mutex::default() }
+    }
+
+    /// Renews `held` for as long as somebody keeps it. Starts the helper thread.
+    pub fn keep(self: &Arc<Self>, held: &Arc<HeldLock>) {
         let due = Instant::now() + held.period();
         let mut schedule = self.schedule();
         // Those of ended requests are dropped here; the helper seldom comes.
         schedule.locks.retain(|lock| lock.held.strong_count() > 0);
         schedule.locks.push(Lease { held: Arc::downgrade(held), due, failing: false });
         // Without a helper it ends with its lease.
-        if let Some(helper) = process.helper() {
-            self.wake_at(&mut schedule, &helper, due);
+        if let Some(helper) = self.runtime.start_helper() {
+            self.wake_at(&mut schedule, helper, due);
         }
     }
 
@@ -219,13 +227,13 @@ impl LockRenewer {
         schedule.locks.retain(|lock| lock.held.strong_count() > 0);
         let due = schedule.locks.iter().filter(|lock| !schedule.is_seen_to(lock));
         let due = due.map(|lock| lock.due).min();
-        if let (Some(due), Some(helper)) = (due, Process::helper_of_current()) {
-            self.wake_at(schedule, &helper, due);
+        if let (Some(due), Some(helper)) = (due, self.runtime.running_helper()) {
+            self.wake_at(schedule, helper, due);
         }
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -238,7 +246,7 @@ impl Schedule {
         due.sort_unstable_by_key(|lock| lock.due);
         due.into_iter().find_map(|lock| {
             let held = lock.held.upgrade()?;
-            let server = held.backend.name(&held.location);
+            let server = held.locks.backend.name(&held.location);
             let is_wanted = match ours {
                 Some(ours) => server == ours,
                 None => !self.busy.contains(&server),
@@ -249,7 +257,7 @@ impl Schedule {
 
     /// Whether a thread asks the server of `lock` now.
     fn is_seen_to(&self, lock: &Lease) -> bool {
-        let server = lock.held.upgrade().map(|held| held.backend.name(&held.location));
+        let server = lock.held.upgrade().map(|held| held.locks.backend.name(&held.location));
         server.is_some_and(|server| self.busy.contains(&server))
     }
 

@@ -18,7 +18,7 @@ use ext_php_rs::ffi::{
 };
 
 use crate::error::Error;
-use crate::registry::Process;
+use crate::registry::Registry;
 
 /// What PHP is to be told, once no Rust frame is at stake any more.
 #[derive(Default)]
@@ -47,7 +47,7 @@ pub fn attempt<T>(f: impl FnOnce() -> Result<T, Error>) -> Option<T> {
     match guard(f) {
         Ok(value) => Some(value),
         Err(error) => {
-            Process::current().counters.note(&error);
+            Registry::current().runtime().counters.note(&error);
             warn(&error.to_string());
             None
         }

@@ -16,6 +16,7 @@ use super::open::{handler, number, renew_number, set_handler};
 use super::{ini, request};
 use crate::config::settings::Ttl;
 use crate::error::Error;
+use crate::registry::locks_of;
 use crate::session::handler::{Handler, HandlerKind};
 use std::task::Poll;
 
@@ -196,7 +197,7 @@ unsafe fn open(serves: HandlerKind, mod_data: ModData, save_path: Text) -> zend_
                 unsafe { renew_number(mod_data) };
             }
             None => {
-                let fresh = Handler::open(serves, &save_path, settings)?;
+                let fresh = Handler::open(serves, &save_path, settings, locks_of)?;
                 // SAFETY: as above.
                 unsafe { set_handler(mod_data, Some(fresh)) };
             }

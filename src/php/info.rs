@@ -11,7 +11,7 @@ use ext_php_rs::zend::ModuleEntry;
 use super::boundary::{park, unpark};
 use super::ffi::display_ini_entries;
 use super::{NAME, Server, open, server_of};
-use crate::registry::Process;
+use crate::registry::Registry;
 
 /// PHP's callback.
 pub extern "C" fn show(module: *mut ModuleEntry) {
@@ -29,14 +29,15 @@ pub extern "C" fn show(module: *mut ModuleEntry) {
             concat!("redis (Rust crate) ", env!("REDIS_CRATE")).to_owned()
         });
         row(c"Connections of this process", || {
-            let counters = &Process::current().counters;
+            let registry = Registry::current();
+            let counters = &registry.runtime().counters;
             let [open, reused, replaced] = [&counters.open, &counters.reused, &counters.replaced]
                 .map(|counter| counter.load(Ordering::Relaxed));
             format!("{open} open, {reused} times reused, {replaced} replaced")
         });
         row(c"Open handlers of this process", || open::count().to_string());
         row(c"Last error of this process", || {
-            Process::current().counters.last_error().unwrap_or_else(|| "none".to_owned())
+            Registry::current().runtime().counters.last_error().unwrap_or_else(|| "none".to_owned())
         });
         php_info_print_table_end();
         display_ini_entries(module.cast());

@@ -32,7 +32,7 @@ use ext_php_rs::zend::{ModuleAllocations, ModuleEntry, StaticModuleEntry};
 use self::callbacks::save_handler;
 use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
 use crate::config::save_path;
-use crate::registry::Process;
+use crate::registry::{self, Registry};
 use crate::runtime::fork;
 use crate::session::handler::HandlerKind;
 
@@ -97,7 +97,7 @@ extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
 fn watch_forks() {
     static ONCE: Once = Once::new();
     extern "C" fn before() {
-        fork::prepare();
+        registry::before_fork();
     }
     extern "C" fn after() {
         fork::conclude();
@@ -113,7 +113,7 @@ fn watch_forks() {
 extern "C" fn shutdown(_type: c_int, _module: c_int) -> c_int {
     visit::stop();
     masking::stop();
-    Process::shut_down();
+    Registry::shut_down();
     0
 }
 

@@ -20,7 +20,7 @@ use ext_php_rs::zend::ModuleEntry;
 use super::boundary::{self, guard};
 use super::ffi::module_registry;
 use super::{ini, open};
-use crate::registry::Process;
+use crate::registry::Registry;
 use crate::session::handler::Handler;
 
 type RequestFunction = unsafe extern "C" fn(c_int, c_int) -> c_int;
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn after_all() -> c_int {
 fn settle() {
     open::end_all(|handler| {
         if let Err(error) = guard(|| Handler::abandon(handler)) {
-            Process::current().counters.note(&error);
+            Registry::current().runtime().counters.note(&error);
             tracing::warn!(operation = "end", outcome = %error);
         }
     });

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::registry::Process;
+use scheduled_thread_pool::ScheduledThreadPool;
 
 /// Longest wait for a thread that is at work: it waits for a server then, and
 /// not for another thread.
@@ -36,9 +36,11 @@ thread_local! {
     static HELD: RefCell<Option<MutexGuard<'static, Gate>>> = const { RefCell::new(None) };
 }
 
-/// Calls the helper, if there is one. Just before a fork.
-pub fn prepare() {
-    let Some(helper) = Process::helper_of_current() else { return };
+/// Calls the `helper` of this process to where a child finds no record of it, and
+/// waits up to 100 ms for other threads at work. Just before a fork; without a
+/// helper there is no other thread either.
+pub fn prepare(helper: Option<&ScheduledThreadPool>) {
+    let Some(helper) = helper else { return };
     let mut gate = lock();
     gate.closed = true;
     gate.arrived = false;
@@ -103,12 +105,13 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::runtime::threads::worker;
 
     #[test]
     fn the_helper_does_nothing_else_while_a_fork_is_under_way() {
-        let helper = Process::current().helper().unwrap();
+        let helper = worker("redis-session").unwrap();
         for _ in 0..100 {
-            prepare();
+            prepare(Some(&helper));
             let arrived = HELD.with_borrow(|held| held.as_ref().is_some_and(|gate| gate.arrived));
             assert!(arrived, "it waits where a child cannot find it");
             let (tell, told) = mpsc::channel();

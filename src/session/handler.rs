@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::config::save_path::ParseError;
 use crate::config::settings::{Refresh, Settings, Ttl};
 use crate::error::Error;
 use crate::key::Sid;
 use crate::lock::acquire::{Acquired, Acquisition};
+use crate::lock::locks::Locks;
 use crate::lock::scripts::Existence;
-use crate::registry::Process;
 use crate::session::stored_form::{self, Form};
-use crate::topology::Backend;
 use known::{Lock, Sessions, Snapshot, Stage};
 
 /// What a save handler's name stands for.
@@ -32,11 +32,16 @@ pub enum HandlerKind {
     Clusters,
 }
 
+/// Where the sessions of a save path are kept and locked, and what is to be
+/// warned of. It is asked again after a fork, as a child has servers of its own.
+pub type FindLocks = fn(save_path: &str) -> Result<(Arc<Locks>, Vec<String>), ParseError>;
+
 /// The state behind one `session_start()`.
 pub struct Handler {
     save_path: String,
     settings: Arc<Settings>,
-    backend: Arc<Backend>,
+    locks: Arc<Locks>,
+    find: FindLocks,
     pid: u32,
     /// On the way to a lock.
     queue: Option<(Sid, Acquisition)>,
@@ -55,15 +60,21 @@ impl Handler {
     ///
     /// # Errors
     /// [`Error::SavePath`], [`Error::NoSeeds`].
-    pub fn open(serves: HandlerKind, save_path: &str, settings: Settings) -> Result<Self, Error> {
-        let (backend, warnings) = Process::current().backend(save_path)?;
-        if serves == HandlerKind::Clusters && !backend.is_cluster() {
+    pub fn open(
+        kind: HandlerKind,
+        save_path: &str,
+        settings: Settings,
+        find: FindLocks,
+    ) -> Result<Self, Error> {
+        let (locks, warnings) = find(save_path)?;
+        if kind == HandlerKind::Clusters && !locks.backend.is_cluster() {
             return Err(Error::NoSeeds);
         }
         Ok(Self {
             save_path: save_path.to_owned(),
             settings: Arc::new(settings),
-            backend,
+            locks,
+            find,
             pid: std::process::id(),
             queue: None,
             sessions: Sessions::default(),
@@ -80,11 +91,11 @@ impl Handler {
     /// As for [`Handler::open`]; the handler stays as it was.
     pub fn reopen(
         &mut self,
-        serves: HandlerKind,
+        kind: HandlerKind,
         save_path: &str,
         settings: Settings,
     ) -> Result<(), Error> {
-        let fresh = Self::open(serves, save_path, settings)?;
+        let fresh = Self::open(kind, save_path, settings, self.find)?;
         // What ran in the middle of a wait has ended it.
         self.leave_queue();
         if fresh.save_path != self.save_path {
@@ -204,7 +215,8 @@ impl Handler {
 
     /// PHP would make nonsense of what is compressed, and store that.
     fn refuse_compressed(&self, sid: &Sid, data: &[u8]) -> Result<(), Error> {
-        let host = || self.backend.location(sid).map(|location| self.backend.name(&location));
+        let host =
+            || self.locks.backend.location(sid).map(|location| self.locks.backend.name(&location));
         match stored_form::form(data) {
             Form::Plain => Ok(()),
             Form::Compressed(codec) => Err(Error::Compressed { host: host()?, codec }),
@@ -218,7 +230,7 @@ impl Handler {
         let Some(entry) = self.sessions.parked() else { return };
         let Some(existed) = entry.existed() else { return };
         let snapshot = match entry.lock {
-            Lock::Held(_) if self.backend.is_changing() => Snapshot::Data(data),
+            Lock::Held(_) if self.locks.backend.is_changing() => Snapshot::Data(data),
             _ if self.settings.writes_unchanged && existed => Snapshot::digest_of(&data),
             _ => Snapshot::None,
         };
@@ -242,7 +254,7 @@ impl Handler {
         self.leave_parent();
         self.leave_queue();
         let released = self.release_all();
-        self.backend.end_request();
+        self.locks.backend.end_request();
         released
     }
 

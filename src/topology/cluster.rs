@@ -14,11 +14,11 @@ use redis::{RedisError, RedisResult, Value};
 
 use crate::client::endpoint::{AttemptError, Endpoint};
 use crate::client::login::Role;
+use crate::client::pools::Pools;
 use crate::client::resp::protocol_error;
 use crate::config::save_path::{self, Address, Failover};
 use crate::error::Error;
 use crate::key::Keys;
-use crate::registry::Process;
 use crate::topology::{ReadRouting, RetryDecision, has_moved, random_share};
 
 /// Redirected slots after which the map as a whole is asked for again.
@@ -30,6 +30,7 @@ const MOVING: Duration = Duration::from_secs(1);
 /// The nodes of one cluster, and who serves what.
 pub struct Cluster {
     path: save_path::Cluster,
+    pools: Arc<Pools>,
     map: Mutex<Map>,
     /// Whether nodes have refused to move keys for us.
     moves_nothing: AtomicBool,
@@ -62,10 +63,12 @@ pub struct Range {
 
 impl Cluster {
     /// Connects to nothing.
-    pub fn new(path: save_path::Cluster, process: &Process) -> Self {
-        let cluster = Self { path, map: Mutex::default(), moves_nothing: AtomicBool::new(false) };
+    pub fn new(path: save_path::Cluster, pools: &Arc<Pools>) -> Self {
+        let pools = pools.clone();
+        let moves_nothing = AtomicBool::new(false);
+        let cluster = Self { path, pools, map: Mutex::default(), moves_nothing };
         for seed in &cluster.path.seeds {
-            cluster.endpoint(&mut cluster.map(), seed, Role::Any, process);
+            cluster.endpoint(&mut cluster.map(), seed, Role::Any);
         }
         cluster
     }
@@ -98,7 +101,7 @@ impl Cluster {
             Some(replica) => (replica, Role::Replica),
             None => (primary, Role::Any),
         };
-        Ok(self.endpoint(map, &address, role, &Process::current()))
+        Ok(self.endpoint(map, &address, role))
     }
 
     /// The node that is believed to serve `slot`.
@@ -132,7 +135,7 @@ impl Cluster {
             && let Some(to) = self.settle(keys, failed)
         {
             let map = &mut *self.map();
-            let receiver = self.endpoint(map, &to, Role::Any, &Process::current());
+            let receiver = self.endpoint(map, &to, Role::Any);
             let receiver = Arc::new(receiver.asking());
             map.moving.insert(slot, (receiver.clone(), Instant::now()));
             return RetryDecision::Once(receiver);
@@ -142,7 +145,7 @@ impl Cluster {
             && let Some(to) = redirection(error, &failed.host().address)
         {
             if error.code() == Some("ASK") {
-                let receiver = self.endpoint(map, &to, Role::Any, &Process::current());
+                let receiver = self.endpoint(map, &to, Role::Any);
                 return RetryDecision::Once(Arc::new(receiver.asking()));
             }
             map.moved.insert(slot, (to, failed.host().address.clone()));
@@ -158,12 +161,7 @@ impl Cluster {
             && let Some((_, replicas)) = map.nodes_of(slot)
             && let Some(replica) = pick(&replicas, 0)
         {
-            return RetryDecision::Once(self.endpoint(
-                map,
-                &replica,
-                Role::Replica,
-                &Process::current(),
-            ));
+            return RetryDecision::Once(self.endpoint(map, &replica, Role::Replica));
         }
         RetryDecision::Elsewhere { at_once: false }
     }
@@ -203,18 +201,13 @@ impl Cluster {
         })
     }
 
-    fn endpoint(
-        &self,
-        map: &mut Map,
-        address: &Address,
-        role: Role,
-        process: &Process,
-    ) -> Arc<Endpoint> {
+    fn endpoint(&self, map: &mut Map, address: &Address, role: Role) -> Arc<Endpoint> {
         let known = match role {
             Role::Replica => &mut map.replicas,
             Role::Any | Role::Primary => &mut map.primaries,
         };
-        let make = || Arc::new(Endpoint::new(self.path.node.at(address.clone()), role, process));
+        let make =
+            || Arc::new(Endpoint::new(self.path.node.at(address.clone()), role, &self.pools));
         known.entry(address.to_string()).or_insert_with(make).clone()
     }
 

@@ -20,13 +20,10 @@ use redis::RedisResult;
 use crate::client::endpoint::{AttemptError, Endpoint, PooledConnection};
 use crate::client::link::ConnectionLike;
 use crate::client::login::Role;
+use crate::client::pools::Pools;
 use crate::config::save_path::{self, SavePath};
 use crate::error::{Error, answered_code, ends_connection};
 use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
-use crate::lock::released::{self, Released};
-use crate::lock::renewal::HeldLock;
-use crate::lock::scripts::Scripts;
-use crate::registry::Process;
 use crate::runtime::deadline::left;
 use crate::topology::cluster::Cluster;
 use crate::topology::sentinel::{Sentinel, replaced};
@@ -36,14 +33,21 @@ use crate::topology::sentinel::{Sentinel, replaced};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// Told when another server has become the primary of some sessions.
+pub trait FailoverListener: Send + Sync {
+    /// May ask the servers of `backend`, and wait for them.
+    fn primary_changed(&self, backend: &Backend);
+}
+
 /// The servers of one save path.
 pub struct Backend {
     path: SavePath,
     servers: Servers,
     hides_ttls: AtomicBool,
-    released: Released,
-    /// The changes of primaries after which releases were repeated.
-    repeated: AtomicU64,
+    pools: Arc<Pools>,
+    listener: Arc<dyn FailoverListener>,
+    /// The changes of primaries that the listener was told of.
+    told: AtomicU64,
 }
 
 enum Servers {
@@ -89,28 +93,29 @@ pub enum RetryDecision {
 
 impl Backend {
     /// Connects to nothing.
-    pub fn new(path: SavePath, process: &Process) -> Self {
+    pub fn new(path: SavePath, pools: &Arc<Pools>, listener: Arc<dyn FailoverListener>) -> Self {
         let servers = match path.topology() {
             save_path::Topology::Standalone(standalone) => Servers::Standalone(
                 standalone
                     .hosts()
                     .iter()
-                    .map(|host| Arc::new(Endpoint::new(host.clone(), Role::Any, process)))
+                    .map(|host| Arc::new(Endpoint::new(host.clone(), Role::Any, pools)))
                     .collect(),
             ),
             save_path::Topology::Sentinel(path) => {
-                Servers::Sentinel(Sentinel::new(path.clone(), process))
+                Servers::Sentinel(Sentinel::new(path.clone(), pools))
             }
             save_path::Topology::Cluster(path) => {
-                Servers::Cluster(Cluster::new(path.clone(), process))
+                Servers::Cluster(Cluster::new(path.clone(), pools))
             }
         };
         Self {
             path,
             servers,
             hides_ttls: AtomicBool::new(false),
-            released: Released::default(),
-            repeated: AtomicU64::new(0),
+            pools: pools.clone(),
+            listener,
+            told: AtomicU64::new(0),
         }
     }
 
@@ -162,23 +167,14 @@ impl Backend {
         self.hides_ttls.store(true, Ordering::Relaxed);
     }
 
-    /// A lock was let go of, at the server that `held` it or its successor.
-    pub fn has_released(self: &Arc<Self>, held: &HeldLock) {
-        if self.is_changing() {
-            let HeldLock { location, token, server, lease, .. } = held;
-            self.released.remember(location.clone(), token.clone(), server.clone(), *lease);
-            released::watch_over(self);
-        }
-    }
-
-    /// The locks that were let go of lately.
-    pub(crate) fn released(&self) -> &Released {
-        &self.released
+    /// How many connections this process may hold to one server, at least 2.
+    pub fn max_connections(&self) -> u32 {
+        self.pools.runtime().max_connections()
     }
 
     /// Whether `server` does not serve `location` any more, as far as can be seen
     /// without asking anybody.
-    pub(crate) fn is_cut_off(&self, location: &SessionLocation, server: &str) -> bool {
+    pub fn is_cut_off(&self, location: &SessionLocation, server: &str) -> bool {
         let known = match &self.servers {
             Servers::Standalone(_) => return false,
             Servers::Sentinel(sentinel) => sentinel.known_primary(),
@@ -187,21 +183,15 @@ impl Backend {
         known.is_some_and(|known| known.host().address.to_string() != server || known.is_cut_off())
     }
 
-    /// Another server is the primary of some sessions: lets go, there, of locks
-    /// that were let go of when it was not.
-    pub(crate) fn repeat_releases(&self) {
-        for mut release in self.released.untold(|location| self.name(location)) {
-            let Ok(endpoint) = self.endpoint(&release.location, ReadRouting::Primary) else {
-                continue;
-            };
-            let keys = &release.location.keys;
-            let told = endpoint.run(|link| Scripts(link).release(keys, &release.token));
-            if told.is_ok() {
-                release.server = endpoint.host().address.to_string();
-            }
-            tracing::info!(host = %endpoint.host().address, operation = "release again", outcome = ?told);
-            self.released.put_back(release);
-        }
+    /// Runs one exchange where `location` is, and does not try again. Returns the
+    /// server's name with its answer; none where no server is known.
+    pub fn run_once<T>(
+        &self,
+        location: &SessionLocation,
+        exchange: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
+    ) -> Option<(String, Result<T, AttemptError>)> {
+        let endpoint = self.endpoint(location, ReadRouting::Primary).ok()?;
+        Some((endpoint.host().address.to_string(), endpoint.run(exchange)))
     }
 
     /// How often another server has become a primary, as far as that is told.
@@ -281,8 +271,8 @@ impl Backend {
                 } {
                     Ok(value) if self.still_serves(&endpoint, looked) => {
                         let changes = self.changes();
-                        if disturbed || changes != self.repeated.swap(changes, Ordering::Relaxed) {
-                            self.repeat_releases();
+                        if disturbed || changes != self.told.swap(changes, Ordering::Relaxed) {
+                            self.listener.primary_changed(self);
                         }
                         return Ok(value);
                     }

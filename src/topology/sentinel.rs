@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::client::endpoint::Endpoint;
 use crate::client::login::Role;
+use crate::client::pools::Pools;
 use crate::config::save_path::{self, Address, Host};
 use crate::error::Error;
-use crate::registry::Process;
 use crate::topology::sentinel::subscription::Watch;
 
 pub use report::{PrimaryReport, questions, said};
@@ -33,6 +33,7 @@ const PROMPT: Duration = Duration::from_millis(25);
 /// The sentinels of one service, and the primary they named.
 pub struct Sentinel {
     path: save_path::Sentinel,
+    pools: Arc<Pools>,
     sentinels: Vec<Arc<Endpoint>>,
     watch: Arc<Watch>,
     state: Mutex<State>,
@@ -60,11 +61,18 @@ struct State {
 
 impl Sentinel {
     /// Connects to nothing.
-    pub fn new(path: save_path::Sentinel, process: &Process) -> Self {
-        let endpoint = |host: &Host| Arc::new(Endpoint::new(host.clone(), Role::Any, process));
+    pub fn new(path: save_path::Sentinel, pools: &Arc<Pools>) -> Self {
+        let endpoint = |host: &Host| Arc::new(Endpoint::new(host.clone(), Role::Any, pools));
         let sentinels: Vec<_> = path.sentinels.iter().map(endpoint).collect();
-        let watch = Arc::new(Watch::new(&path.service, &sentinels));
-        Self { path, sentinels, watch, state: Mutex::default(), changes: AtomicU64::new(0) }
+        let watch = Arc::new(Watch::new(&path.service, &sentinels, pools.runtime().clone()));
+        Self {
+            path,
+            pools: pools.clone(),
+            sentinels,
+            watch,
+            state: Mutex::default(),
+            changes: AtomicU64::new(0),
+        }
     }
 
     /// The primary: the one that is known, or the one the sentinels name.
@@ -79,9 +87,8 @@ impl Sentinel {
         };
         let before = self.known_primary();
         let (asked, said) = self.ask(first)?;
-        let process = Process::current();
         if self.path.server.persistent {
-            self.watch.set_up(&process);
+            self.watch.set_up();
         }
         let mut state = self.state();
         let is_overtaken = match (&before, &state.primary) {
@@ -103,7 +110,7 @@ impl Sentinel {
         let primary = known.unwrap_or_else(|| {
             self.changes.fetch_add(1, Ordering::Relaxed);
             let host = self.path.server.at(said.primary);
-            Arc::new(Endpoint::new(host, Role::Primary, &process))
+            Arc::new(Endpoint::new(host, Role::Primary, &self.pools))
         });
         let epoch = said.epoch;
         *state = State { primary: Some(primary.clone()), epoch, asked, ..State::default() };

@@ -21,7 +21,7 @@ use redis_session::lock::scripts::{
     AcquireReply, Existence, Given, LockedOutcome, Scripts, WaiterState,
 };
 use redis_session::lock::token::Token;
-use redis_session::registry::Process;
+use redis_session::registry::locks_of;
 use redis_session::session::store::{Left, Store};
 use redis_session::topology::{Backend, ReadRouting, SessionLocation};
 
@@ -178,7 +178,8 @@ impl Session {
 
 #[track_caller]
 fn conforms(save_path: &str) {
-    let (backend, warnings) = Process::current().backend(save_path).unwrap();
+    let (locks, warnings) = locks_of(save_path).unwrap();
+    let backend = &locks.backend;
     assert_eq!(warnings, [""; 0]);
     for number in 0..SESSIONS {
         // The first bytes choose a host, all of them a slot.

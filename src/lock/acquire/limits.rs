@@ -10,19 +10,12 @@ use std::time::{Duration, Instant};
 use redis::RedisError;
 
 use crate::error::{answered_code, reason, was_closed};
-use crate::registry;
 
 /// After how long a server may do what it did not.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// A connection that ends so soon after BLPOP was sent may have been closed
 /// because of it, as some proxies do.
 const AT_ONCE: Duration = Duration::from_secs(1);
-
-/// Connections of one process that may wait at one server. The others are for
-/// those whose turn it is.
-fn most_waiting() -> u32 {
-    (registry::max_connections() / 2).max(1)
-}
 
 /// What a server does not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,12 +83,14 @@ pub(super) fn told_by(error: &RedisError, sent: Instant) -> Option<Limit> {
 pub(super) struct Permit(String);
 
 impl Permit {
-    /// None where as many wait as may.
-    pub(super) fn at(server: &str) -> Option<Self> {
+    /// None where as many wait as may: half of the `connections` that this process
+    /// may have. The others are for those whose turn it is.
+    pub(super) fn at(server: &str, connections: u32) -> Option<Self> {
+        let most = (connections / 2).max(1);
         let mut known = known();
         let waiting = &mut known.get_or_insert_default().waiting;
         match waiting.get_mut(server) {
-            Some(count) if *count >= most_waiting() => return None,
+            Some(count) if *count >= most => return None,
             Some(count) => *count += 1,
             None => {
                 waiting.insert(server.to_owned(), 1);
@@ -144,11 +139,11 @@ mod tests {
 
     #[test]
     fn half_of_the_connections_may_wait() {
-        let permits: Vec<_> = std::iter::from_fn(|| Permit::at("crowded:1")).collect();
+        let permits: Vec<_> = std::iter::from_fn(|| Permit::at("crowded:1", 256)).collect();
         assert_eq!(permits.len(), 128);
-        assert!(Permit::at("other:1").is_some());
+        assert!(Permit::at("other:1", 256).is_some());
         drop(permits);
-        assert!(Permit::at("crowded:1").is_some());
+        assert!(Permit::at("crowded:1", 256).is_some());
     }
 
     #[test]

@@ -16,7 +16,6 @@ use crate::lock::renewal::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts};
 use crate::lock::token::Token;
 use crate::log::Stopwatch;
-use crate::registry::Process;
 use crate::session::store::{Left, Store};
 use crate::topology::ReadRouting;
 
@@ -77,7 +76,7 @@ impl Handler {
                     Some(held) => held.token.clone(),
                     None => Token::new(&policy.script).map_err(Error::Random)?,
                 };
-                let location = self.backend.location(sid)?;
+                let location = self.locks.backend.location(sid)?;
                 let Settings { failover, wait_replicas: replicas, .. } = *self.settings;
                 Acquisition::new(Request {
                     location,
@@ -91,20 +90,20 @@ impl Handler {
             }
         };
         let stopwatch = Stopwatch::start();
-        let outcome = queue.step(&self.backend, policy);
+        let outcome = queue.step(&self.locks.backend, policy);
         match &outcome {
             Ok(Poll::Pending) => {
                 self.queue = Some((sid.clone(), queue));
                 return outcome;
             }
             // It is counted still, where the server can be told.
-            Err(error) if !error.is_unreachable() => queue.leave(&self.backend),
+            Err(error) if !error.is_unreachable() => queue.leave(&self.locks.backend),
             Ok(Poll::Ready(_)) | Err(_) => {}
         }
         let request = queue.into_request();
         stopwatch.tell(
             "read",
-            || self.backend.name(&request.location),
+            || self.locks.backend.name(&request.location),
             outcome.as_ref().map(|outcome| match outcome {
                 Poll::Ready(Acquired::Ours(data)) => size(data),
                 Poll::Ready(Acquired::Unwanted) | Poll::Pending => 0,
@@ -120,14 +119,13 @@ impl Handler {
 
     fn hold(&mut self, sid: &Sid, request: Request, policy: &LockPolicy) {
         let Request { location, token, .. } = request;
-        let (lease, backend, ttl) = (policy.lease, self.backend.clone(), self.settings.ttl);
-        let (server, renewed) = (backend.name(&location), policy.renewed);
+        let (lease, locks, ttl) = (policy.lease, self.locks.clone(), self.settings.ttl);
+        let (server, renewed) = (locks.backend.name(&location), policy.renewed);
         let held =
-            HeldLock { sid: sid.clone(), location, token, lease, renewed, ttl, backend, server };
+            HeldLock { sid: sid.clone(), location, token, lease, renewed, ttl, locks, server };
         let held = Arc::new(held);
         if held.needs_care() {
-            let process = Process::current();
-            process.leases.keep(&process, &held);
+            held.locks.keep(&held);
         }
         self.sessions.set_lock(sid, Lock::Held(held));
     }
@@ -152,7 +150,7 @@ impl Handler {
         let Snapshot::Data(data) = std::mem::replace(snapshot, Snapshot::None) else {
             return false;
         };
-        if held.server == self.backend.name(&held.location) {
+        if held.server == self.locks.backend.name(&held.location) {
             return false;
         }
         let before = existed.then_some(data.as_slice());
@@ -179,7 +177,7 @@ impl Handler {
         for entry in self.sessions.iter_mut() {
             if let Lock::Held(lock) = std::mem::take(&mut entry.lock) {
                 if entry.unreachable {
-                    self.backend.has_released(&lock);
+                    self.locks.has_released(&lock);
                 } else {
                     held.push(lock);
                 }
@@ -188,14 +186,14 @@ impl Handler {
         let mut failure: Option<(Arc<HeldLock>, Error)> = None;
         for held in held {
             if failure.as_ref().is_some_and(|(other, _)| other.server == held.server) {
-                self.backend.has_released(&held);
+                self.locks.has_released(&held);
                 continue;
             }
             let released = self.ask("release", &held.sid, no_data, |link, keys| {
                 Scripts(link).release(keys, &held.token)
             });
             // Where it was not told, its successor will be.
-            self.backend.has_released(&held);
+            self.locks.has_released(&held);
             // One that is not ours any more needs no release.
             if let Err(error) = released {
                 failure.get_or_insert((held, error));
@@ -211,7 +209,7 @@ impl Handler {
     pub(super) fn leave_queue(&mut self) -> Option<Sid> {
         self.leave_parent(); // whose queue it is
         let (sid, mut queue) = self.queue.take()?;
-        queue.leave(&self.backend);
+        queue.leave(&self.locks.backend);
         Some(sid)
     }
 
@@ -229,7 +227,7 @@ impl Handler {
         // Starting the TTL again is a write.
         let access = match refresh {
             Refresh::Always(_) => ReadRouting::Primary,
-            Refresh::Below(..) if !self.backend.tells_ttls() => ReadRouting::Primary,
+            Refresh::Below(..) if !self.locks.backend.tells_ttls() => ReadRouting::Primary,
             Refresh::Below(..) | Refresh::Never => ReadRouting::Read,
         };
         let read = |link: &mut dyn ConnectionLike, keys: &Keys| {
@@ -249,7 +247,7 @@ impl Handler {
         let is_short = match (left, refresh) {
             (Left::Time(left), Refresh::Below(_, short)) => left < short,
             (Left::Hidden, _) => {
-                self.backend.hides_ttls();
+                self.locks.backend.hides_ttls();
                 true
             }
             _ => false,
@@ -285,12 +283,18 @@ impl Handler {
         mut exchange: impl FnMut(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
         self.leave_parent();
-        let location = self.backend.location(sid)?;
+        let location = self.locks.backend.location(sid)?;
         let stopwatch = Stopwatch::start();
         let patience = self.settings.failover;
-        let answer =
-            self.backend.run(&location, access, patience, |link| exchange(link, &location.keys));
-        stopwatch.tell(operation, || self.backend.name(&location), answer.as_ref().map(bytes));
+        let answer = self
+            .locks
+            .backend
+            .run(&location, access, patience, |link| exchange(link, &location.keys));
+        stopwatch.tell(
+            operation,
+            || self.locks.backend.name(&location),
+            answer.as_ref().map(bytes),
+        );
         if let Some(entry) = self.sessions.get_mut(sid) {
             entry.unreachable = answer.as_ref().is_err_and(Error::is_unreachable);
         }
@@ -312,8 +316,8 @@ impl Handler {
         }
         std::mem::forget(self.queue.take());
         // It was parsed before, so it parses now.
-        if let Ok((backend, _)) = Process::current().backend(&self.save_path) {
-            std::mem::forget(std::mem::replace(&mut self.backend, backend));
+        if let Ok((locks, _)) = (self.find)(&self.save_path) {
+            std::mem::forget(std::mem::replace(&mut self.locks, locks));
         }
     }
 }

@@ -151,7 +151,7 @@ impl Sessions {
     pub(super) fn unlocked(&mut self, sid: &Sid) {
         let lock = self.get_mut(sid).map(|entry| std::mem::take(&mut entry.lock));
         if let Some(Lock::Held(held)) = lock {
-            held.backend.has_released(&held);
+            held.locks.has_released(&held);
         }
     }
 

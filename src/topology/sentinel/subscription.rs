@@ -19,7 +19,7 @@ use crate::client::connection::Connection;
 use crate::client::endpoint::Endpoint;
 use crate::client::resp::pack;
 use crate::config::save_path::Address;
-use crate::registry::Process;
+use crate::runtime::Runtime;
 use crate::topology::sentinel::{PrimaryReport, ask, knows_replica, questions, said, settle};
 
 /// Pause before a sentinel that could not be listened to is tried again.
@@ -36,6 +36,7 @@ const MAX_UNREAD: usize = 1 << 14;
 /// Where the sentinels of a service are listened to.
 pub struct Watch {
     service: String,
+    runtime: Arc<Runtime>,
     state: Mutex<State>,
     /// Tells that the sentinels were tried.
     begun: Condvar,
@@ -62,7 +63,7 @@ struct Post {
 
 impl Watch {
     /// Listens to nobody yet: see [`Watch::set_up`].
-    pub fn new(service: &str, sentinels: &[Arc<Endpoint>]) -> Self {
+    pub fn new(service: &str, sentinels: &[Arc<Endpoint>], runtime: Arc<Runtime>) -> Self {
         let post = |sentinel: &Arc<Endpoint>| Post {
             sentinel: sentinel.clone(),
             connection: None,
@@ -71,7 +72,12 @@ impl Watch {
         };
         let posts = sentinels.iter().map(post).collect();
         let state = State { posts, has_begun: false, scheduled: false, opening: None };
-        Self { service: service.to_owned(), state: Mutex::new(state), begun: Condvar::new() }
+        Self {
+            service: service.to_owned(),
+            runtime,
+            state: Mutex::new(state),
+            begun: Condvar::new(),
+        }
     }
 
     /// The sentinel that said since the last time that another server than
@@ -104,14 +110,14 @@ impl Watch {
 
     /// Listens to those that are not listened to yet, and goes on trying. Other
     /// threads do it: no request waits for a sentinel that does not answer.
-    pub fn set_up(self: &Arc<Self>, process: &Process) {
+    pub fn set_up(self: &Arc<Self>) {
         let state = &mut *self.state();
         if state.posts.iter().any(|post| post.connection.is_none())
             && !state.scheduled
-            && let Some(helper) = process.helper()
+            && let Some(helper) = self.runtime.start_helper()
         {
             state.scheduled = true;
-            self.schedule(&helper, Duration::ZERO);
+            self.schedule(helper, Duration::ZERO);
         }
     }
 
@@ -164,10 +170,10 @@ impl Watch {
         state.has_begun = true;
         self.begun.notify_all();
         let is_complete = state.posts.iter().all(|post| post.connection.is_some());
-        let helper = Process::helper_of_current().filter(|_| !is_complete);
+        let helper = self.runtime.running_helper().filter(|_| !is_complete);
         state.scheduled = helper.is_some();
         if let Some(helper) = helper {
-            self.schedule(&helper, RETRY);
+            self.schedule(helper, RETRY);
         }
     }
 

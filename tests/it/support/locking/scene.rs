@@ -14,7 +14,7 @@ use redis_session::lock::scripts::{
     AcquireReply, Existence, LockedOutcome, Scripts, Storing, Ticket, WaiterState,
 };
 use redis_session::lock::token::Token;
-use redis_session::registry::Process;
+use redis_session::registry::locks_of;
 use redis_session::session::handler::{Handler, HandlerKind};
 use redis_session::topology::{Backend, ReadRouting, SessionLocation};
 
@@ -29,7 +29,7 @@ pub const SID: &str = "scene";
 
 /// The servers of a save path without its `tcp://`.
 pub fn backend(save_path: &str) -> Arc<Backend> {
-    Process::current().backend(&format!("tcp://{save_path}")).unwrap().0
+    locks_of(&format!("tcp://{save_path}")).unwrap().0.backend.clone()
 }
 
 pub fn location(backend: &Backend, sid: &str) -> SessionLocation {
@@ -100,7 +100,7 @@ fn open(save_path: &str, policy: LockPolicy) -> Handler {
         wait_replicas: 0,
         lock: Some(policy),
     };
-    Handler::open(HandlerKind::Anything, save_path, settings).unwrap()
+    Handler::open(HandlerKind::Anything, save_path, settings, locks_of).unwrap()
 }
 
 /// How a new session is stored; `keep` says that the lock is kept.
