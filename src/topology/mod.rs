@@ -10,6 +10,7 @@
 
 pub mod cluster;
 pub mod sentinel;
+mod weighted;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +28,7 @@ use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
 use crate::runtime::deadline::left;
 use crate::topology::cluster::Cluster;
 use crate::topology::sentinel::{Sentinel, replaced};
+use crate::topology::weighted::host_index;
 
 /// First and longest pause between two attempts; a failover is noticed no
 /// later than the longest one after it happened.
@@ -126,7 +128,7 @@ impl Backend {
     pub fn location(&self, sid: &Sid) -> Result<SessionLocation, Error> {
         match self.path.topology() {
             save_path::Topology::Standalone(standalone) => {
-                let shard = standalone.host_index(sid.as_bytes());
+                let shard = host_index(standalone.hosts(), sid.as_bytes());
                 let prefix = standalone.hosts().get(shard).and_then(|host| host.prefix.as_deref());
                 Ok(SessionLocation {
                     keys: Keys::new(prefix.unwrap_or(STANDALONE_PREFIX), sid),

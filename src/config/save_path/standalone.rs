@@ -1,6 +1,6 @@
 //! A list of servers that know nothing of each other.
 //!
-//! Each holds its share of the sessions.
+//! Which of them has a session: see `topology::weighted`.
 
 use super::piece::{Span, SpanError, is_separator};
 use super::{Host, STANDS_ALONE, address, options, query};
@@ -16,29 +16,6 @@ impl Standalone {
     #[must_use]
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
-    }
-
-    /// Which of [`hosts`](Self::hosts) holds the session `sid`.
-    ///
-    /// phpredis' rule, so that a mixed fleet agrees: the first four bytes of
-    /// the id as a little-endian number, modulo the sum of the weights, and
-    /// the hosts own their shares of that range from the last to the first.
-    /// A shorter id is padded with zeros.
-    #[must_use]
-    pub fn host_index(&self, sid: &[u8]) -> usize {
-        let mut head = [0; 4];
-        for (to, from) in head.iter_mut().zip(sid) {
-            *to = *from;
-        }
-        let total: u32 = self.hosts.iter().map(|host| host.weight).sum();
-        let mut pos = u32::from_le_bytes(head).checked_rem(total).unwrap_or(0);
-        for (index, host) in self.hosts.iter().enumerate().rev() {
-            if pos < host.weight {
-                return index;
-            }
-            pos -= host.weight;
-        }
-        0
     }
 }
 

@@ -214,17 +214,6 @@ fn every_stream_option_is_read() {
 }
 
 #[test]
-fn hosts_own_their_shares_from_the_last_to_the_first() {
-    let parsed = SavePath::parse("a?weight=1,b?weight=2").unwrap();
-    let owner = |sid: &[u8]| standalone(&parsed).host_index(sid);
-    assert_eq!([owner(b""), owner(b"\x01"), owner(b"\x02"), owner(b"\x03")], [1, 1, 0, 1]);
-    // 0x61626364 little-endian is 1684234849 = 3 * 561411616 + 1.
-    assert_eq!(owner(b"abcd-the-rest-does-not-count"), 1);
-    // 0x00000100 is 256 = 3 * 85 + 1, 0x00000200 is 512 = 3 * 170 + 2.
-    assert_eq!([owner(b"\0\x01"), owner(b"\0\x02")], [1, 0]);
-}
-
-#[test]
 fn a_scheme_may_name_a_version_of_tls() {
     for (text, version) in [
         ("tlsv1.2://h:1", Some(TlsVersion::Tls12)),

@@ -278,23 +278,6 @@ proptest! {
     }
 
     #[test]
-    fn the_host_is_the_one_of_a_plain_count(
-        weights in prop::collection::vec(1..5_u32, 1..6),
-        sid in prop::collection::vec(any::<u8>(), 0..40),
-    ) {
-        let list: Vec<_> = weights.iter().map(|weight| format!("h?weight={weight}")).collect();
-        let parsed = SavePath::parse(&list.join(",")).unwrap();
-        // Each host as often as it weighs, the last one first.
-        let mut owners = Vec::new();
-        for (index, weight) in weights.iter().enumerate().rev() {
-            owners.extend((0..*weight).map(|_| index));
-        }
-        let head = (0..4).map(|i| u64::from(sid.get(i).copied().unwrap_or(0)) << (8 * i));
-        let pos = head.sum::<u64>() % owners.len() as u64;
-        prop_assert_eq!(standalone(&parsed).host_index(&sid), owners[pos as usize]);
-    }
-
-    #[test]
     fn an_encoded_password_is_read_and_never_shown(password in "[!-~é ]{0,8}[QXZ]{4}[!-~é ]{0,8}") {
         let encoded: String = password.bytes().map(|byte| format!("%{byte:02x}")).collect();
         for text in [
