@@ -109,7 +109,7 @@ pub enum Error {
         "Failed to acquire session lock: as many requests as may wait for this session already \
          (redis_session.lock_max_waiters = {most})"
     )]
-    Crowded {
+    QueueFull {
         /// How many may wait.
         most: u32,
     },
@@ -201,7 +201,7 @@ impl Error {
             | Self::Refused { .. }
             | Self::Unconfirmed { .. }
             | Self::Busy { .. }
-            | Self::Crowded { .. }
+            | Self::QueueFull { .. }
             | Self::Interrupted
             | Self::Random(_)
             | Self::LockLost

@@ -76,9 +76,9 @@ pub struct Request {
 #[derive(Debug)]
 pub enum Acquired {
     /// The session's data, if it exists; and the lock, unless read only.
-    Ours(Option<Vec<u8>>),
+    Session(Option<Vec<u8>>),
     /// The session is not as wanted. No lock is held.
-    Unwanted,
+    ExistenceMismatch,
 }
 
 /// A request on its way to the lock.
@@ -131,7 +131,7 @@ impl Acquisition {
     /// Goes on for at most about a second.
     ///
     /// # Errors
-    /// [`Error::Busy`] when patience is at its end, [`Error::Crowded`], and
+    /// [`Error::Busy`] when patience is at its end, [`Error::QueueFull`], and
     /// those of [`Backend::run`].
     pub fn step(
         &mut self,
@@ -158,12 +158,16 @@ impl Acquisition {
             match turn {
                 None if Instant::now() >= slice_ends => return Ok(Poll::Pending),
                 None => {}
-                Some(AcquireReply::Ours(data)) => return Ok(Poll::Ready(Acquired::Ours(data))),
-                Some(AcquireReply::Unwanted) => return Ok(Poll::Ready(Acquired::Unwanted)),
-                Some(AcquireReply::Crowded(_)) => {
-                    return Err(Error::Crowded { most: policy.max_waiters });
+                Some(AcquireReply::Acquired(data)) => {
+                    return Ok(Poll::Ready(Acquired::Session(data)));
                 }
-                Some(AcquireReply::Stranded) => self.in_line = false,
+                Some(AcquireReply::ExistenceMismatch) => {
+                    return Ok(Poll::Ready(Acquired::ExistenceMismatch));
+                }
+                Some(AcquireReply::QueueFull(_)) => {
+                    return Err(Error::QueueFull { most: policy.max_waiters });
+                }
+                Some(AcquireReply::NotBlocked) => self.in_line = false,
                 Some(AcquireReply::Busy { expires, holder, ticket }) => {
                     self.ticket = ticket.or(self.ticket.take());
                     self.start_waiting(backend, policy, expires, &holder)?;

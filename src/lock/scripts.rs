@@ -89,7 +89,7 @@ pub struct Ticket(Vec<u8>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaiterState<'a> {
     /// It will not wait.
-    Outside,
+    NotWaiting,
     /// It will wait from now on, if it has to.
     Joining {
         /// After how long without a sign of life it is forgotten.
@@ -98,7 +98,7 @@ pub enum WaiterState<'a> {
         most: u32,
     },
     /// It waits.
-    Inside {
+    Waiting {
         /// What it was given when it joined.
         ticket: &'a Ticket,
         /// As for one who joins.
@@ -110,9 +110,9 @@ pub enum WaiterState<'a> {
 
 /// A baton, and who was given it.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub struct ReceivedBaton<'a> {
     /// How that one stands to the queue.
-    pub standing: WaiterState<'a>,
+    pub waiter: WaiterState<'a>,
     /// What BLPOP gave.
     pub baton: &'a [u8],
 }
@@ -122,9 +122,9 @@ impl WaiterState<'_> {
     fn words(self) -> [Vec<u8>; 4] {
         let place = |in_line| if in_line { b"line".to_vec() } else { b"aside".to_vec() };
         match self {
-            Self::Outside => [Vec::new(), number(0), place(true), number(0)],
+            Self::NotWaiting => [Vec::new(), number(0), place(true), number(0)],
             Self::Joining { lasts, most } => [Vec::new(), millis(lasts), place(true), number(most)],
-            Self::Inside { ticket, lasts, in_line } => {
+            Self::Waiting { ticket, lasts, in_line } => {
                 [ticket.0.clone(), millis(lasts), place(in_line), number(0)]
             }
         }
@@ -135,7 +135,7 @@ impl WaiterState<'_> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum AcquireReply {
     /// It is ours: its data, if it exists.
-    Ours(Option<Vec<u8>>),
+    Acquired(Option<Vec<u8>>),
     /// Somebody has the lock.
     Busy {
         /// When it ends by itself; none where it never does.
@@ -146,11 +146,11 @@ pub enum AcquireReply {
         ticket: Option<Ticket>,
     },
     /// Nobody is blocked in the server's queue: our BLPOP is lost.
-    Stranded,
+    NotBlocked,
     /// The session is not as wanted.
-    Unwanted,
+    ExistenceMismatch,
     /// As many wait as may.
-    Crowded(Vec<u8>),
+    QueueFull(Vec<u8>),
 }
 
 /// What came of an operation that needs the lock.
@@ -167,16 +167,16 @@ pub enum LockedOutcome {
 
 /// How a session is stored.
 #[derive(Debug, Clone, Copy)]
-pub struct Storing {
+pub struct WriteOptions {
     /// For how long.
     pub ttl: Ttl,
     /// Whether the lock is kept.
-    pub keep: bool,
+    pub keep_lock: bool,
     /// Whether this was sent before and not answered.
-    pub repeat: bool,
-    /// Whether it must be there already: it was when it was read, so that one
-    /// that is gone was destroyed, or has come to its end.
-    pub known: bool,
+    pub is_repeat: bool,
+    /// Whether the session must exist: it did when it was read, so one that is
+    /// gone was destroyed, or its time to live is over.
+    pub must_exist: bool,
 }
 
 /// Lock operations on a connection.
@@ -209,9 +209,9 @@ impl Scripts<'_> {
         lease: Duration,
         refresh: impl Into<Refresh>,
         wanted: Existence,
-        given: Given<'_>,
+        given: ReceivedBaton<'_>,
     ) -> RedisResult<AcquireReply> {
-        let Given { standing, baton } = given;
+        let ReceivedBaton { waiter: standing, baton } = given;
         let (lease, refresh, window) = (millis(lease), refreshing(refresh), millis(CLAIM_WINDOW));
         let [ticket, lasts, ..] = &standing.words();
         let token_bytes = token.as_bytes();
@@ -259,11 +259,11 @@ impl Scripts<'_> {
         &mut self,
         keys: &Keys,
         token: &Token,
-        Storing { ttl, keep, repeat, known }: Storing,
+        WriteOptions { ttl, keep_lock, is_repeat, must_exist }: WriteOptions,
         bytes: &[u8],
     ) -> RedisResult<LockedOutcome> {
-        let (ttl, window) = (seconds(Some(ttl)), window(keep));
-        let (repeat, known) = (flag(repeat), flag(known));
+        let (ttl, window) = (seconds(Some(ttl)), window(keep_lock));
+        let (repeat, known) = (flag(is_repeat), flag(must_exist));
         // Where keys may be missing, none of them can be renamed.
         if bytes.len() < STAGED_SIZE || self.0.is_asking() {
             let args = [token.as_bytes(), &ttl, &window, repeat, known, bytes];
@@ -437,17 +437,17 @@ fn turn(outcome: Value, found: RedisResult<Option<Vec<u8>>>) -> RedisResult<Acqu
     let mut parts = parts.into_iter();
     let mut part = || parts.next().unwrap_or(Value::Nil);
     match (part(), part(), part(), part()) {
-        (Value::Int(1), ..) => Ok(AcquireReply::Ours(found?)),
+        (Value::Int(1), ..) => Ok(AcquireReply::Acquired(found?)),
         (Value::Int(0), Value::Int(ms), holder, ticket) => {
             // Redis says -1 for "never" and -2 for "gone meanwhile".
             let expires = (ms != -1).then(|| Duration::from_millis(ms.try_into().unwrap_or(0)));
             let ticket = data(ticket)?.filter(|ticket| !ticket.is_empty()).map(Ticket);
             Ok(AcquireReply::Busy { expires, holder: data(holder)?.unwrap_or_default(), ticket })
         }
-        (Value::Int(2), ..) => Ok(AcquireReply::Unwanted),
-        (Value::Int(4), ..) => Ok(AcquireReply::Stranded),
+        (Value::Int(2), ..) => Ok(AcquireReply::ExistenceMismatch),
+        (Value::Int(4), ..) => Ok(AcquireReply::NotBlocked),
         (Value::Int(3), _, holder, _) => {
-            Ok(AcquireReply::Crowded(data(holder)?.unwrap_or_default()))
+            Ok(AcquireReply::QueueFull(data(holder)?.unwrap_or_default()))
         }
         _ => Err(unexpected()),
     }

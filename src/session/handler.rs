@@ -140,8 +140,8 @@ impl Handler {
     fn read_ahead(&mut self, sid: &Sid) -> Result<Poll<bool>, Error> {
         Ok(match self.obtain(sid, Existence::Known, self.refresh(self.settings.ttl))? {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Acquired::Unwanted) => Poll::Ready(false),
-            Poll::Ready(Acquired::Ours(data)) => {
+            Poll::Ready(Acquired::ExistenceMismatch) => Poll::Ready(false),
+            Poll::Ready(Acquired::Session(data)) => {
                 // It may have been removed in this very moment.
                 let known = data.is_some();
                 self.sessions.set_stage(sid, Stage::Ahead(data));
@@ -172,8 +172,8 @@ impl Handler {
             return Ok(true); // PHP checks it, or nothing will come of it
         }
         let stage = match self.obtain(&sid, Existence::Unused, Refresh::Never) {
-            Ok(Poll::Ready(Acquired::Ours(data))) => Stage::Ahead(data),
-            Ok(Poll::Ready(Acquired::Unwanted) | Poll::Pending) => return Ok(false),
+            Ok(Poll::Ready(Acquired::Session(data))) => Stage::Ahead(data),
+            Ok(Poll::Ready(Acquired::ExistenceMismatch) | Poll::Pending) => return Ok(false),
             Err(Error::Busy { .. }) => return Ok(false),
             Err(error) => Stage::Failed(error),
         };
@@ -200,8 +200,8 @@ impl Handler {
             Stage::Failed(error) => return Err(error),
             Stage::Ahead(data) => data,
             _ => match self.obtain(&sid, Existence::Any, self.refresh(ttl))? {
-                Poll::Ready(Acquired::Ours(data)) => data,
-                Poll::Ready(Acquired::Unwanted) => None,
+                Poll::Ready(Acquired::Session(data)) => data,
+                Poll::Ready(Acquired::ExistenceMismatch) => None,
                 Poll::Pending => return Ok(Poll::Pending),
             },
         };

@@ -302,9 +302,9 @@ impl Fixture {
     /// Somebody else has alice's session.
     fn hold(&self) -> Token {
         let token = Token::new("").unwrap();
-        let (lease, wanted, standing) = (scene::LEASE, Existence::Any, WaiterState::Outside);
+        let (lease, wanted, standing) = (scene::LEASE, Existence::Any, WaiterState::NotWaiting);
         let turn = self.scripts(|s, keys| s.acquire(keys, &token, lease, None, wanted, standing));
-        assert!(matches!(turn, AcquireReply::Ours(_)), "{turn:?}");
+        assert!(matches!(turn, AcquireReply::Acquired(_)), "{turn:?}");
         token
     }
 

@@ -53,8 +53,8 @@ fn count(scene: &Scene) {
     let read = loop {
         match queue.step(&scene.backend, &policy(60 * SECOND)).unwrap() {
             Poll::Pending => {}
-            Poll::Ready(Acquired::Ours(read)) => break read,
-            Poll::Ready(Acquired::Unwanted) => unreachable!(),
+            Poll::Ready(Acquired::Session(read)) => break read,
+            Poll::Ready(Acquired::ExistenceMismatch) => unreachable!(),
         }
     };
     let before: usize = read.map_or(0, |read| String::from_utf8(read).unwrap().parse().unwrap());

@@ -16,8 +16,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use redis_session::client::endpoint::PooledConnection;
 use redis_session::key::Keys;
 use redis_session::lock::scripts::{
-    AcquireReply, CLAIM_WINDOW, Existence, Given, LockedOutcome, Scripts, Storing, Ticket,
-    WaiterState,
+    AcquireReply, CLAIM_WINDOW, Existence, LockedOutcome, ReceivedBaton, Scripts, Ticket,
+    WaiterState, WriteOptions,
 };
 use redis_session::lock::token::Token;
 use redis_session::topology::{Backend, ReadRouting, SessionLocation};
@@ -237,7 +237,7 @@ impl<'a> Model<'a> {
         };
         let was_free = self.lock == Lock::Free;
         match turn {
-            AcquireReply::Ours(data) => {
+            AcquireReply::Acquired(data) => {
                 check!(may, "{who} got it while {:?}", self.lock);
                 check!(data == self.data, "{who} read something else");
                 self.forget(who);
@@ -305,7 +305,7 @@ impl<'a> Model<'a> {
                         LEASE,
                         None,
                         Existence::Any,
-                        Given { standing, baton },
+                        ReceivedBaton { waiter: standing, baton },
                     )
                 }
             })
@@ -315,7 +315,7 @@ impl<'a> Model<'a> {
         let before = self.place_of(who).unwrap();
         let passed_over = self.waiters[..before].iter().any(|waiter| waiter.aside);
         match turn {
-            AcquireReply::Ours(data) if reads_only => {
+            AcquireReply::Acquired(data) if reads_only => {
                 // One who does not want the lock needs no baton where there is none.
                 check!(given || self.is_free(), "{who} read while {:?}", self.lock);
                 check!(data == self.data, "{who} read something else");
@@ -325,13 +325,13 @@ impl<'a> Model<'a> {
                     self.let_go(who)?;
                 }
             }
-            AcquireReply::Ours(data) => {
+            AcquireReply::Acquired(data) => {
                 check!(given, "{who} claimed while {:?}", self.lock);
                 check!(!(passed_over && early), "{who} was served before one who came earlier");
                 check!(data == self.data, "{who} read something else");
                 if again {
                     check!(
-                        claim() == AcquireReply::Ours(data.clone()),
+                        claim() == AcquireReply::Acquired(data.clone()),
                         "{who} did not find its own lock"
                     );
                 }
@@ -369,7 +369,12 @@ impl<'a> Model<'a> {
         for repeat in [false, true].into_iter().take(1 + usize::from(again)) {
             let token = &self.tokens[who];
             let kept = self.run(|scripts, keys| {
-                scripts.write(keys, token, Storing { repeat, known, ..storing(false) }, &data)
+                scripts.write(
+                    keys,
+                    token,
+                    WriteOptions { is_repeat: repeat, must_exist: known, ..storing(false) },
+                    &data,
+                )
             });
             if gone && (held || repeat) {
                 check!(kept == LockedOutcome::Gone, "{who} {kept:?} {:?}", self.lock);
@@ -541,7 +546,7 @@ impl<'a> Model<'a> {
 fn standing(ticket: Option<&Ticket>, in_line: bool) -> WaiterState<'_> {
     match ticket {
         None => joining(),
-        Some(ticket) => WaiterState::Inside { ticket, lasts: LEASE, in_line },
+        Some(ticket) => WaiterState::Waiting { ticket, lasts: LEASE, in_line },
     }
 }
 

@@ -16,7 +16,7 @@ use redis_session::error::Error;
 use redis_session::key::Keys;
 use redis_session::lock::acquire::Acquired;
 use redis_session::lock::scripts::{
-    AcquireReply, CLAIM_WINDOW, Existence, Given, Scripts, Ticket, WaiterState,
+    AcquireReply, CLAIM_WINDOW, Existence, ReceivedBaton, Scripts, Ticket, WaiterState,
 };
 use redis_session::lock::token::Token;
 
@@ -41,7 +41,7 @@ fn a_waiter_that_dies_with_the_baton_delays_the_next_until_that_looks_again() {
         assert!(received(&mut first).is_some());
         drop(first);
         let (outcome, _) = second.join().unwrap();
-        assert!(matches!(outcome, Ok(Acquired::Ours(_))), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Acquired::Session(_))), "{outcome:?}");
         let took = handed.elapsed();
         assert!(took < LOOKS_AGAIN + MARGIN, "the next one slept for {took:?}");
     });
@@ -71,10 +71,20 @@ fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
     let turns = [&one, &two].map(|ticket| {
         let (token, standing) = (Token::new("").unwrap(), inside(ticket));
         scene.run(|s, keys| {
-            s.claim(keys, &token, LEASE, None, Existence::Any, Given { standing, baton: &baton })
+            s.claim(
+                keys,
+                &token,
+                LEASE,
+                None,
+                Existence::Any,
+                ReceivedBaton { waiter: standing, baton: &baton },
+            )
         })
     });
-    assert!(matches!(turns, [AcquireReply::Ours(None), AcquireReply::Busy { .. }]), "{turns:?}");
+    assert!(
+        matches!(turns, [AcquireReply::Acquired(None), AcquireReply::Busy { .. }]),
+        "{turns:?}"
+    );
     assert_eq!(scene.counted(), Some(3), "the one that has it is a waiter no more");
 }
 
@@ -93,7 +103,7 @@ fn a_waiter_that_gives_up_with_the_baton_offers_it_to_the_next_at_once() {
         let left = Instant::now();
         first.leave(&scene.backend);
         let (outcome, _) = second.join().unwrap();
-        assert!(matches!(outcome, Ok(Acquired::Ours(_))), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Acquired::Session(_))), "{outcome:?}");
         let took = left.elapsed();
         assert!(took < CLAIM_WINDOW + MARGIN, "the next one slept for {took:?}");
     });
@@ -161,7 +171,7 @@ fn a_waiter_that_asks_again_for_a_session_that_was_destroyed_is_not_counted_any_
     let ticket = scene.join(Existence::Known, joining());
     scene.run(|s, keys| s.destroy(keys, &holder));
     let (_, turn) = scene.acquire(Existence::Known, inside(&ticket));
-    assert_eq!(turn, AcquireReply::Unwanted);
+    assert_eq!(turn, AcquireReply::ExistenceMismatch);
     assert_eq!(scene.counted(), None);
 }
 
@@ -173,7 +183,7 @@ fn one_that_is_told_to_wait_no_more_than_so_many_is_refused_at_once() {
     scene.join(Existence::Any, standing);
     scene.join(Existence::Any, standing);
     let (_, turn) = scene.acquire(Existence::Any, standing);
-    assert!(matches!(turn, AcquireReply::Crowded(_)), "{turn:?}");
+    assert!(matches!(turn, AcquireReply::QueueFull(_)), "{turn:?}");
     assert_eq!(scene.counted(), Some(2));
 }
 
@@ -201,7 +211,7 @@ fn a_session_destroyed_during_the_wait_for_it_is_not_known_any_more() {
         wait_until("it is blocked", || scene.blocked() == 1);
         scene.run(|s, keys| s.destroy(keys, &holder));
         let (outcome, _) = waiter.join().unwrap();
-        assert!(matches!(outcome, Ok(Acquired::Unwanted)), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Acquired::ExistenceMismatch)), "{outcome:?}");
     });
     assert_eq!(scene.server.keys(), [""; 0]);
 }
@@ -225,7 +235,7 @@ fn finds_it_destroyed(
         let (ticket, wait) = waits.get_mut(wait).unwrap();
         let baton = received(wait).unwrap();
         let turn = scene.run(|s, keys| Ok(shows(s, keys, ticket, &baton)));
-        assert_eq!(turn, AcquireReply::Unwanted);
+        assert_eq!(turn, AcquireReply::ExistenceMismatch);
         assert_eq!(scene.counted(), Some(waiting), "the others wait still");
     }
     let (ticket, wait) = waits.last_mut().unwrap();
@@ -238,10 +248,10 @@ fn finds_it_destroyed(
             LEASE,
             None,
             Existence::Any,
-            Given { standing: inside(ticket), baton: &baton },
+            ReceivedBaton { waiter: inside(ticket), baton: &baton },
         )
     });
-    assert_eq!(turn, AcquireReply::Ours(None));
+    assert_eq!(turn, AcquireReply::Acquired(None));
     assert_eq!(scene.counted(), None);
 }
 
@@ -255,7 +265,7 @@ fn a_writer_that_finds_the_session_destroyed_passes_the_baton_on() {
             LEASE,
             None,
             Existence::Known,
-            Given { standing: inside(ticket), baton },
+            ReceivedBaton { waiter: inside(ticket), baton },
         )
         .unwrap()
     });
@@ -327,7 +337,7 @@ fn a_lock_that_nobody_hands_over_is_looked_at_again_after_each_wait_time() {
             redis::cmd("DEL").arg(&keys.lock).exec(&mut client).unwrap();
             let released = Instant::now();
             let (outcome, noticed) = waiter.join().unwrap();
-            assert!(matches!(outcome, Ok(Acquired::Ours(_))), "{outcome:?}");
+            assert!(matches!(outcome, Ok(Acquired::Session(_))), "{outcome:?}");
             delays.push(noticed.saturating_duration_since(released));
         });
         redis::cmd("DEL").arg(&keys.lock).exec(&mut client).unwrap();
@@ -365,7 +375,10 @@ fn a_lock_asked_for_twice_with_one_token_is_given_twice() {
     let token = scene.hold();
     let again =
         scene.run(|s, keys| s.acquire(keys, &token, LEASE, None, Existence::Any, joining()));
-    assert!(matches!(again, AcquireReply::Ours(_)), "the answer to the first may have been lost");
+    assert!(
+        matches!(again, AcquireReply::Acquired(_)),
+        "the answer to the first may have been lost"
+    );
     assert_eq!(scene.counted(), None);
 }
 
@@ -392,7 +405,7 @@ fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
             proxy.set_fault_once(Fault::CutAfterReplyBytes(popped + cut));
             scene.release(&holder);
             let (outcome, took, token) = waiter.join().unwrap();
-            assert!(matches!(outcome, Ok(Acquired::Ours(None))), "cut after {cut}: {outcome:?}");
+            assert!(matches!(outcome, Ok(Acquired::Session(None))), "cut after {cut}: {outcome:?}");
             assert!(took < 5 * SECOND, "cut after {cut}: {took:?}");
             proxy.clear_fault();
             scene.release(&token);
@@ -455,7 +468,7 @@ fn a_waiter_that_claims_too_late_stays_in_the_queue_and_is_served_in_turn() {
             LEASE,
             None,
             Existence::Any,
-            Given { standing: inside(&ticket), baton: &baton },
+            ReceivedBaton { waiter: inside(&ticket), baton: &baton },
         )
     });
     assert!(matches!(turn, AcquireReply::Busy { .. }), "{turn:?}");

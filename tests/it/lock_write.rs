@@ -15,7 +15,7 @@ use redis::{RedisResult, Value};
 use redis_session::client::link::{ConnectionLike, WaitForReplicas};
 use redis_session::error::Error;
 use redis_session::lock::scripts::{
-    AcquireReply, Existence, Given, LockedOutcome, Scripts, Storing, WaiterState,
+    AcquireReply, Existence, LockedOutcome, ReceivedBaton, Scripts, WaiterState, WriteOptions,
 };
 use redis_session::lock::token::Token;
 use redis_session::session::handler::Handler;
@@ -32,7 +32,9 @@ fn data(size: usize) -> Vec<u8> {
 
 /// What PHP's write does, without PHP.
 fn write(scene: &Scene, token: &Token, repeat: bool, data: &[u8]) -> LockedOutcome {
-    scene.run(|s, keys| s.write(keys, token, Storing { repeat, ..storing(false) }, data))
+    scene.run(|s, keys| {
+        s.write(keys, token, WriteOptions { is_repeat: repeat, ..storing(false) }, data)
+    })
 }
 
 fn name(key: Vec<u8>) -> String {
@@ -167,7 +169,7 @@ fn a_session_that_is_gone_is_not_written_and_lets_go_of_its_lock_also_where_it_i
         let token = scene.hold();
         let _: () = ask(&scene, &[b"DEL", &scene.keys().session]);
         for repeat in [false, true] {
-            let storing = Storing { repeat, known: true, ..storing(false) };
+            let storing = WriteOptions { is_repeat: repeat, must_exist: true, ..storing(false) };
             let kept = scene.run(|s, keys| s.write(keys, &token, storing, &data(size)));
             assert_eq!(kept, LockedOutcome::Gone, "{size} {repeat}");
             assert!(scene.server.keys().is_empty(), "{:?}", scene.server.keys());
@@ -186,7 +188,7 @@ fn a_write_that_was_done_and_not_answered_is_done_when_it_is_repeated() {
         scene.store("x|i:1;");
         let token = scene.hold();
         for repeat in [false, true] {
-            let storing = Storing { repeat, known: true, ..storing(false) };
+            let storing = WriteOptions { is_repeat: repeat, must_exist: true, ..storing(false) };
             let kept = scene.run(|s, keys| s.write(keys, &token, storing, &data(size)));
             assert_eq!(kept, LockedOutcome::Done, "{size} {repeat}");
         }
@@ -418,11 +420,9 @@ fn a_lock_on_what_cannot_be_read_is_let_go_of() {
     assert_wrong_type(
         scene.attempt(|s, keys| s.acquire(keys, &token, LEASE, None, Existence::Any, joining())),
     );
-    assert_wrong_type(
-        scene.attempt(|s, keys| {
-            s.peek(keys, &token, None, Existence::Any, WaiterState::Outside, b"")
-        }),
-    );
+    assert_wrong_type(scene.attempt(|s, keys| {
+        s.peek(keys, &token, None, Existence::Any, WaiterState::NotWaiting, b"")
+    }));
     assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
 }
 
@@ -447,7 +447,7 @@ fn a_baton_for_what_cannot_be_read_is_passed_on() {
                 LEASE,
                 None,
                 Existence::Any,
-                Given { standing: inside(ticket), baton: &baton },
+                ReceivedBaton { waiter: inside(ticket), baton: &baton },
             ),
         }));
     }

@@ -18,7 +18,7 @@ use redis_session::client::link::ConnectionLike;
 use redis_session::key::{Keys, Sid};
 use redis_session::lock::acquire::Acquired;
 use redis_session::lock::scripts::{
-    AcquireReply, Existence, Given, LockedOutcome, Scripts, WaiterState,
+    AcquireReply, Existence, LockedOutcome, ReceivedBaton, Scripts, WaiterState,
 };
 use redis_session::lock::token::Token;
 use redis_session::registry::locks_of;
@@ -82,12 +82,12 @@ impl Session {
 
     fn locked(&self) {
         let [ours, other] = [(); 2].map(|()| Token::new("").unwrap());
-        let no = WaiterState::Outside;
-        assert_eq!(self.acquire(&ours, Existence::Known, no), AcquireReply::Unwanted);
-        assert_eq!(self.acquire(&ours, Existence::Unused, no), AcquireReply::Ours(None));
+        let no = WaiterState::NotWaiting;
+        assert_eq!(self.acquire(&ours, Existence::Known, no), AcquireReply::ExistenceMismatch);
+        assert_eq!(self.acquire(&ours, Existence::Unused, no), AcquireReply::Acquired(None));
         assert_eq!(
             self.acquire(&ours, Existence::Any, no),
-            AcquireReply::Ours(None),
+            AcquireReply::Acquired(None),
             "asked again"
         );
         let busy = self.acquire(&other, Existence::Any, no);
@@ -110,7 +110,7 @@ impl Session {
         assert!(is_ours(&peek()));
         let release = |token| self.run(|link, keys| Scripts(link).release(keys, token));
         assert_eq!((release(&other), release(&ours)), (LockedOutcome::Lost, LockedOutcome::Done));
-        assert_eq!(peek(), AcquireReply::Ours(Some(large.clone())));
+        assert_eq!(peek(), AcquireReply::Acquired(Some(large.clone())));
         let reclaim = |before: Option<&[u8]>| {
             self.run(|link, keys| Scripts(link).reclaim(keys, &ours, LEASE, before))
         };
@@ -126,7 +126,7 @@ impl Session {
         assert_eq!(self.get(), None);
         assert_eq!(
             self.acquire(&other, Existence::Known, no),
-            AcquireReply::Unwanted,
+            AcquireReply::ExistenceMismatch,
             "and it is free"
         );
     }
@@ -136,8 +136,8 @@ impl Session {
     fn handed_over(&self) {
         let [first, second] = [(); 2].map(|()| Token::new("").unwrap());
         assert_eq!(
-            self.acquire(&first, Existence::Any, WaiterState::Outside),
-            AcquireReply::Ours(None)
+            self.acquire(&first, Existence::Any, WaiterState::NotWaiting),
+            AcquireReply::Acquired(None)
         );
         let busy = self.acquire(&second, Existence::Any, joining());
         let AcquireReply::Busy { ticket: Some(ticket), .. } = busy else { panic!("{busy:?}") };
@@ -154,12 +154,12 @@ impl Session {
                     LEASE,
                     None,
                     Existence::Any,
-                    Given { standing, baton: &baton },
+                    ReceivedBaton { waiter: standing, baton: &baton },
                 )
             })
         };
         for _answer in ["first", "where that was lost"] {
-            assert_eq!(claim(&second), AcquireReply::Ours(Some(b"handed over".to_vec())));
+            assert_eq!(claim(&second), AcquireReply::Acquired(Some(b"handed over".to_vec())));
         }
         assert!(matches!(claim(&first), AcquireReply::Busy { .. }), "a baton is good for once");
         self.run(|link, keys| Scripts(link).leave(keys, &ticket));
@@ -168,7 +168,7 @@ impl Session {
             let third = scope.spawn(move || wait_at(&self.backend, &mut queue, 20 * SECOND));
             assert_eq!(self.write(&second, false, b"twice"), LockedOutcome::Done);
             let (outcome, _) = third.join().unwrap();
-            let is_ours = matches!(&outcome, Ok(Acquired::Ours(Some(data))) if data == b"twice");
+            let is_ours = matches!(&outcome, Ok(Acquired::Session(Some(data))) if data == b"twice");
             assert!(is_ours, "{outcome:?}");
         });
         self.run(|link, keys| Store(link).delete(&keys.session));

@@ -6,7 +6,7 @@ use super::{Acquisition, ENDLESS, MAX_CONFIRMATION, Request, SLICE, lives_for};
 use crate::client::link::{ConnectionLike, WaitForReplicas};
 use crate::config::settings::{LockPolicy, ReadOnly};
 use crate::error::Error;
-use crate::lock::scripts::{AcquireReply, Existence, Given, Scripts, WaiterState};
+use crate::lock::scripts::{AcquireReply, Existence, ReceivedBaton, Scripts, WaiterState};
 use crate::topology::{Backend, ReadRouting};
 
 impl Acquisition {
@@ -15,8 +15,8 @@ impl Acquisition {
     pub(super) fn standing(&self, backend: &Backend, policy: &LockPolicy) -> WaiterState<'_> {
         let lasts = lives_for(backend, policy).min(self.left(policy).saturating_add(SLICE));
         match (&self.ticket, self.request.wanted) {
-            (Some(ticket), _) => WaiterState::Inside { ticket, lasts, in_line: self.in_line },
-            (None, Existence::Unused) => WaiterState::Outside,
+            (Some(ticket), _) => WaiterState::Waiting { ticket, lasts, in_line: self.in_line },
+            (None, Existence::Unused) => WaiterState::NotWaiting,
             (None, Existence::Any | Existence::Known) => {
                 WaiterState::Joining { lasts, most: policy.max_waiters }
             }
@@ -59,7 +59,14 @@ impl Acquisition {
             ReadOnly::No => {
                 let (mut link, lease) = (self.confirmed(link), policy.lease);
                 let mut scripts = Scripts(&mut link);
-                scripts.claim(keys, token, lease, *refresh, *wanted, Given { standing, baton })
+                scripts.claim(
+                    keys,
+                    token,
+                    lease,
+                    *refresh,
+                    *wanted,
+                    ReceivedBaton { waiter: standing, baton },
+                )
             }
             ReadOnly::Wait | ReadOnly::NoWait => {
                 Scripts(link).peek(keys, token, *refresh, *wanted, standing, baton)

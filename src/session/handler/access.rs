@@ -35,7 +35,7 @@ impl Handler {
         };
         if let Some(policy) = settings.lock.as_ref().filter(|_| !plain) {
             match self.queue_for(sid, wanted, refresh, policy) {
-                Err(error @ (Error::Busy { .. } | Error::Crowded { .. }))
+                Err(error @ (Error::Busy { .. } | Error::QueueFull { .. }))
                     if policy.failure_readonly && wanted != Existence::Unused =>
                 {
                     let text = error.to_string();
@@ -50,8 +50,8 @@ impl Handler {
         }
         let data = self.fetch(sid, refresh)?;
         Ok(Poll::Ready(match (wanted, data.is_some()) {
-            (Existence::Known, false) | (Existence::Unused, true) => Acquired::Unwanted,
-            _ => Acquired::Ours(data),
+            (Existence::Known, false) | (Existence::Unused, true) => Acquired::ExistenceMismatch,
+            _ => Acquired::Session(data),
         }))
     }
 
@@ -105,11 +105,11 @@ impl Handler {
             "read",
             || self.locks.backend.name(&request.location),
             outcome.as_ref().map(|outcome| match outcome {
-                Poll::Ready(Acquired::Ours(data)) => size(data),
-                Poll::Ready(Acquired::Unwanted) | Poll::Pending => 0,
+                Poll::Ready(Acquired::Session(data)) => size(data),
+                Poll::Ready(Acquired::ExistenceMismatch) | Poll::Pending => 0,
             }),
         );
-        if let Ok(Poll::Ready(Acquired::Ours(_))) = outcome
+        if let Ok(Poll::Ready(Acquired::Session(_))) = outcome
             && read_only == ReadOnly::No
         {
             self.hold(sid, request, policy);

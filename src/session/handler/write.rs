@@ -14,7 +14,7 @@ use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Ttl};
 use crate::error::Error;
 use crate::key::Sid;
 use crate::lock::renewal::HeldLock;
-use crate::lock::scripts::{Existence, LockedOutcome, Scripts, Storing};
+use crate::lock::scripts::{Existence, LockedOutcome, Scripts, WriteOptions};
 use crate::session::store::Store;
 use std::task::Poll;
 
@@ -101,7 +101,12 @@ impl Handler {
                         Store(&mut link).set(&keys.session, data, ttl).map(|()| LockedOutcome::Done)
                     }
                     Some(held) => {
-                        let storing = Storing { ttl, keep, repeat: tries > 1, known };
+                        let storing = WriteOptions {
+                            ttl,
+                            keep_lock: keep,
+                            is_repeat: tries > 1,
+                            must_exist: known,
+                        };
                         Scripts(&mut link).write(keys, &held.token, storing, data)
                     }
                 };

@@ -11,7 +11,7 @@ use redis_session::error::Error;
 use redis_session::key::{Keys, Sid};
 use redis_session::lock::acquire::{Acquired, Acquisition, Request};
 use redis_session::lock::scripts::{
-    AcquireReply, Existence, LockedOutcome, Scripts, Storing, Ticket, WaiterState,
+    AcquireReply, Existence, LockedOutcome, Scripts, Ticket, WaiterState, WriteOptions,
 };
 use redis_session::lock::token::Token;
 use redis_session::registry::locks_of;
@@ -47,7 +47,7 @@ pub fn joining() -> WaiterState<'static> {
 
 /// One who waits, and has not had to queue up again.
 pub fn inside(ticket: &Ticket) -> WaiterState<'_> {
-    WaiterState::Inside { ticket, lasts: PATIENCE, in_line: true }
+    WaiterState::Waiting { ticket, lasts: PATIENCE, in_line: true }
 }
 
 /// The baton that a BLPOP was given.
@@ -104,8 +104,8 @@ fn open(save_path: &str, policy: LockPolicy) -> Handler {
 }
 
 /// How a new session is stored; `keep` says that the lock is kept.
-pub fn storing(keep: bool) -> Storing {
-    Storing { ttl: ttl(), keep, repeat: false, known: false }
+pub fn storing(keep: bool) -> WriteOptions {
+    WriteOptions { ttl: ttl(), keep_lock: keep, is_repeat: false, must_exist: false }
 }
 
 /// One session, and requests for it step by step.
@@ -152,7 +152,7 @@ impl Scene {
     #[track_caller]
     pub fn hold(&self) -> Token {
         let (token, turn) = self.acquire(Existence::Any, joining());
-        assert!(matches!(turn, AcquireReply::Ours(_)), "{turn:?}");
+        assert!(matches!(turn, AcquireReply::Acquired(_)), "{turn:?}");
         token
     }
 
