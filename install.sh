@@ -219,7 +219,8 @@ explain_leftovers() {
   fi
 }
 
-# Names what has to be told to load the new extension; does not tell it.
+# Names what has to be told to load the new extension; does not tell it. Apache
+# stays one process when it is reloaded, and keeps the code that it has loaded.
 explain_reload() {
   local dir unit units=()
   for dir in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
@@ -230,14 +231,14 @@ explain_reload() {
   done
   echo
   if [[ -d /run/systemd/system ]] && ((${#units[@]})); then
-    echo "PHP processes that run already do not see the change until they are reloaded:"
-    printf '%s\n' "${units[@]}" | sort -u | sed 's/^/    systemctl reload /'
+    echo "PHP processes that are already running do not see the change. Tell them:"
+    printf '%s\n' "${units[@]}" | sort -u | sed -E 's/^/    systemctl reload /; s/reload (apache2|httpd)$/restart \1/'
   elif ((${#units[@]})); then
-    echo "PHP processes that run already do not see the change until they are reloaded:"
-    printf '%s\n' "${units[@]}" | sort -u | sed 's/.*/    service & reload/'
+    echo "PHP processes that are already running do not see the change. Tell them:"
+    printf '%s\n' "${units[@]}" | sort -u | sed -E 's/.*/    service & reload/; s/(apache2|httpd) reload$/\1 restart/'
   else
-    echo "PHP processes that run already (php-fpm, Apache) do not see the change until"
-    echo "they are reloaded: kill -USR2 <pid of the php-fpm master>, or restart the container."
+    echo "PHP processes that are already running do not see the change. Tell them:"
+    echo "    kill -USR2 <pid of the php-fpm master>; restart Apache, or the container"
   fi
 }
 
@@ -265,7 +266,7 @@ do_install() {
   cat <<ADVICE
 
 To keep sessions in Redis, set in php.ini or in a php-fpm pool:
-    session.save_handler = redis
+    session.save_handler = redis_session
     session.save_path = "tcp://127.0.0.1:6379"
 ADVICE
   explain_phpredis

@@ -139,7 +139,7 @@ if ($plain) {
     <ul>
       <li>Reload: the next node answers, and the count goes on.</li>
       <li>Open <a href="./?hold=<?= LONGEST_HOLD ?>" target="_blank">a slow page</a> and reload this one at once: it waits its turn, and no visit is lost.</li>
-      <li>Stop a node with the command that <code>scripts/demo</code> printed, and reload: nobody is logged out.</li>
+      <li>Stop a node with the command that <code>scripts/demo</code> printed, and reload: no one is logged out.</li>
       <li>Save a text, log in, and reload: every node knows it.</li>
     </ul>
   </section>
