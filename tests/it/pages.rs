@@ -1,6 +1,7 @@
 //! What the pages say of the code, held against the code, and their links
 //! held against each other. Needs no server and no PHP.
 //!
+//! - `examples`: what readers copy
 //! - `links`: links, anchors, the index, the README's length and commands
 //! - `lists`: settings, parameters of the save path, messages
 //! - `markdown`, `source`: how pages and source files are read
@@ -8,6 +9,7 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod examples;
 mod links;
 mod lists;
 mod markdown;
