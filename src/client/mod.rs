@@ -4,6 +4,7 @@
 pub mod connection;
 pub mod dns;
 pub mod endpoint;
+mod expiry;
 pub mod link;
 pub mod login;
 pub mod pool;

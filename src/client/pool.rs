@@ -12,15 +12,22 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::client::connection::Connection;
+use crate::client::expiry::FirstExpiry;
 use crate::client::login::Manners;
-use crate::client::pools::Shared;
 use crate::client::tls;
+use crate::runtime::Runtime;
 
 /// How often whoever waits for r2d2's slots looks for the one that is not.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Pause before connections that were in use are looked at again.
 const LATER: Duration = Duration::from_secs(1);
+
+/// What all pools of a process have in common.
+pub(super) struct Shared {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) first_expiry: FirstExpiry,
+}
 
 /// What all save paths that use a server with one login have in common.
 pub struct Pool {

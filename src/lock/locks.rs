@@ -5,41 +5,56 @@ use std::sync::Arc;
 
 use crate::client::pools::Pools;
 use crate::config::save_path::SavePath;
-use crate::lock::released::{self, Released};
-use crate::lock::renewal::{HeldLock, LockRenewer};
-use crate::runtime::Runtime;
-use crate::topology::Backend;
+use crate::config::settings::{LockPolicy, Ttl};
+use crate::key::Sid;
+use crate::lock::held::HeldLock;
+use crate::lock::released::ReleasedLocks;
+use crate::lock::renewal::LockRenewer;
+use crate::lock::token::Token;
+use crate::topology::{Backend, SessionLocation};
 
 /// What a request needs to lock the sessions of one save path.
 pub struct Locks {
     /// The servers they are kept on.
     pub backend: Arc<Backend>,
-    pub(super) released: Arc<Released>,
-    pub(super) runtime: Arc<Runtime>,
+    released: Arc<ReleasedLocks>,
     renewer: Arc<LockRenewer>,
 }
 
 impl Locks {
     /// Connects to nothing, and starts nothing.
     pub fn new(path: SavePath, pools: &Arc<Pools>, renewer: Arc<LockRenewer>) -> Self {
-        let released = Arc::new(Released::default());
+        let released = Arc::new(ReleasedLocks::new(pools.runtime().clone()));
         let backend = Arc::new(Backend::new(path, pools, released.clone()));
-        Self { backend, released, runtime: pools.runtime().clone(), renewer }
+        Self { backend, released, renewer }
     }
 
-    /// Renews `held` for as long as somebody keeps it. May start the helper
-    /// thread.
-    pub fn keep(&self, held: &Arc<HeldLock>) {
-        self.renewer.keep(held);
-    }
-
-    /// A lock was released, at the server that `held` it or its successor. Where
-    /// servers change places, that is repeated at a new primary.
-    pub fn has_released(self: &Arc<Self>, held: &HeldLock) {
-        if self.backend.is_changing() {
-            let HeldLock { location, token, server, lease, .. } = held;
-            self.released.remember(location.clone(), token.clone(), server.clone(), *lease);
-            released::watch_over(self);
+    /// The lock of `sid`, which was just acquired with `token`. It is renewed for
+    /// as long as the result lives, if it or the session may end before the
+    /// request does; then this may start the helper thread.
+    pub fn hold(
+        &self,
+        sid: Sid,
+        location: SessionLocation,
+        token: Token,
+        policy: &LockPolicy,
+        ttl: Ttl,
+    ) -> Arc<HeldLock> {
+        let server = self.backend.name(&location);
+        let held = Arc::new(HeldLock {
+            sid,
+            location,
+            token,
+            lease: policy.lease,
+            renewed: policy.renewed,
+            ttl,
+            backend: self.backend.clone(),
+            released: self.released.clone(),
+            server,
+        });
+        if held.needs_care() {
+            self.renewer.keep(&held);
         }
+        held
     }
 }

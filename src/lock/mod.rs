@@ -2,6 +2,7 @@
 //! scripts that take and release it, waiting for it and renewing it.
 
 pub mod acquire;
+pub mod held;
 pub mod locks;
 pub mod released;
 pub mod renewal;

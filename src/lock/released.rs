@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use crate::error::Error;
-use crate::lock::locks::Locks;
 use crate::lock::scripts::{LockedOutcome, Scripts};
 use crate::lock::token::Token;
+use crate::runtime::Runtime;
 use crate::runtime::deadline;
 use crate::runtime::fork;
 use crate::runtime::threads::without_signals;
@@ -47,14 +47,19 @@ pub struct Release {
 }
 
 /// The latest of them, in order.
-#[derive(Default)]
-pub struct Released {
+pub struct ReleasedLocks {
+    runtime: Arc<Runtime>,
     all: Mutex<VecDeque<Release>>,
     /// Whether somebody will look.
     watched: AtomicBool,
 }
 
-impl Released {
+impl ReleasedLocks {
+    /// Starts nothing.
+    pub fn new(runtime: Arc<Runtime>) -> Self {
+        Self { runtime, all: Mutex::default(), watched: AtomicBool::new(false) }
+    }
+
     /// Remembers a lock that `server` was told of; it was granted for `lease`.
     pub fn remember(
         &self,
@@ -124,78 +129,80 @@ impl Released {
     }
 }
 
-impl FailoverListener for Released {
+impl FailoverListener for ReleasedLocks {
     fn primary_changed(&self, backend: &Backend) {
         self.repeat(backend);
     }
 }
 
-/// Looks, for as long as a lock that was released could last, whether the
-/// server that was told is still there. Starts the helper thread.
-pub(super) fn watch_over(locks: &Arc<Locks>) {
-    let watched = &locks.released.watched;
-    if !watched.swap(true, Ordering::Relaxed) {
-        match locks.runtime.start_helper() {
-            Some(helper) => look_later(locks, helper),
-            None => watched.store(false, Ordering::Relaxed),
-        }
-    }
-}
-
-fn look_later(locks: &Arc<Locks>, helper: &ScheduledThreadPool) {
-    let locks = Arc::downgrade(locks);
-    helper.execute_after(LOOK, move || {
-        if let Some(locks) = locks.upgrade() {
-            look(&locks);
-        }
-    });
-}
-
-/// Runs in the helper thread, which must not wait.
-fn look(locks: &Arc<Locks>) {
-    let released = &locks.released;
-    // Before looking: whoever adds one after that sees to it.
-    released.watched.store(false, Ordering::Relaxed);
-    let latest = released.of_each_server();
-    if latest.is_empty() || released.watched.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    let lost = latest.into_iter().find(|it| locks.backend.is_cut_off(&it.location, &it.server));
-    let again = locks.clone();
-    let started = lost.is_some_and(|release| {
-        let insist = move || {
-            insist(&again, &release);
-            if let Some(helper) = again.runtime.running_helper() {
-                look_later(&again, helper);
+impl ReleasedLocks {
+    /// Looks, for as long as a lock that was released could last, whether the
+    /// server that was told is still there. Starts the helper thread.
+    pub(super) fn watch(self: &Arc<Self>, backend: &Arc<Backend>) {
+        if !self.watched.swap(true, Ordering::Relaxed) {
+            match self.runtime.start_helper() {
+                Some(helper) => self.look_later(backend, helper),
+                None => self.watched.store(false, Ordering::Relaxed),
             }
-        };
-        let name = "redis-session-r".to_owned(); // a name has 15 letters
-        without_signals(|| thread::Builder::new().name(name).spawn(insist)).is_ok()
-    });
-    if !started && let Some(helper) = locks.runtime.running_helper() {
-        look_later(locks, helper);
+        }
     }
-}
 
-/// Releases that lock again, and with it all others, as soon as there is a
-/// server that takes it. Blocks until then, or until the lock has ended.
-fn insist(locks: &Locks, release: &Release) {
-    while Instant::now() < release.ends {
-        let told: Result<LockedOutcome, Error> = fork::kept_waiting(|| {
-            deadline::within(ASK, || {
-                let (backend, location) = (&locks.backend, &release.location);
-                let told = backend.run(location, ReadRouting::Primary, Duration::ZERO, |link| {
-                    Scripts(link).release(&location.keys, &release.token)
-                });
-                if told.is_ok() {
-                    locks.released.repeat(backend);
-                }
-                told
-            })
+    fn look_later(self: &Arc<Self>, backend: &Arc<Backend>, helper: &ScheduledThreadPool) {
+        let (released, backend) = (Arc::downgrade(self), Arc::downgrade(backend));
+        helper.execute_after(LOOK, move || {
+            if let (Some(released), Some(backend)) = (released.upgrade(), backend.upgrade()) {
+                released.look(&backend);
+            }
         });
-        if told.is_ok() {
+    }
+
+    /// Runs in the helper thread, which must not wait.
+    fn look(self: &Arc<Self>, backend: &Arc<Backend>) {
+        // Before looking: whoever adds one after that sees to it.
+        self.watched.store(false, Ordering::Relaxed);
+        let latest = self.of_each_server();
+        if latest.is_empty() || self.watched.swap(true, Ordering::Relaxed) {
             return;
         }
-        thread::sleep(LOOK.mul_f64(1.0 - random_share() / 2.0));
+        let lost = latest.into_iter().find(|it| backend.is_cut_off(&it.location, &it.server));
+        let again = (self.clone(), backend.clone());
+        let started = lost.is_some_and(|release| {
+            let insist = move || {
+                let (released, backend) = again;
+                released.insist(&backend, &release);
+                if let Some(helper) = released.runtime.running_helper() {
+                    released.look_later(&backend, helper);
+                }
+            };
+            let name = "redis-session-r".to_owned(); // a name has 15 letters
+            without_signals(|| thread::Builder::new().name(name).spawn(insist)).is_ok()
+        });
+        if !started && let Some(helper) = self.runtime.running_helper() {
+            self.look_later(backend, helper);
+        }
+    }
+
+    /// Releases that lock again, and with it all others, as soon as there is a
+    /// server that takes it. Blocks until then, or until the lock has ended.
+    fn insist(&self, backend: &Backend, release: &Release) {
+        let location = &release.location;
+        while Instant::now() < release.ends {
+            let told: Result<LockedOutcome, Error> = fork::kept_waiting(|| {
+                deadline::within(ASK, || {
+                    let primary = ReadRouting::Primary;
+                    let told = backend.run(location, primary, Duration::ZERO, |link| {
+                        Scripts(link).release(&location.keys, &release.token)
+                    });
+                    if told.is_ok() {
+                        self.repeat(backend);
+                    }
+                    told
+                })
+            });
+            if told.is_ok() {
+                return;
+            }
+            thread::sleep(LOOK.mul_f64(1.0 - random_share() / 2.0));
+        }
     }
 }

@@ -19,70 +19,18 @@ use std::time::{Duration, Instant};
 
 use scheduled_thread_pool::ScheduledThreadPool;
 
-use crate::config::settings::Ttl;
 use crate::error::Error;
-use crate::key::Sid;
-use crate::lock::locks::Locks;
-use crate::lock::scripts::{LockedOutcome, Scripts};
-use crate::lock::token::Token;
+use crate::lock::held::HeldLock;
+use crate::lock::scripts::LockedOutcome;
 use crate::runtime::Runtime;
-use crate::runtime::deadline;
 use crate::runtime::fork;
 use crate::runtime::threads::without_signals;
-use crate::topology::{ReadRouting, SessionLocation};
 
 /// Most servers that are asked at a time. The others are asked by whichever
 /// thread is done first.
 const MAX_THREADS: usize = 32;
 /// Part of a lease after which a renewal that failed is tried again.
 const RETRY: u32 = 20;
-
-/// A lock that this process holds.
-pub struct HeldLock {
-    /// The session it is for.
-    pub sid: Sid,
-    /// Where that session is.
-    pub location: SessionLocation,
-    /// The lock's value while it is ours.
-    pub token: Token,
-    /// When it ends by itself.
-    pub lease: Duration,
-    /// Whether its lease starts again while the request lives.
-    pub renewed: bool,
-    /// The session's time to live.
-    pub ttl: Ttl,
-    /// The locks of its save path.
-    pub locks: Arc<Locks>,
-    /// The one that gave it.
-    pub server: String,
-}
-
-impl HeldLock {
-    /// Whether it, or its session, may end before the request does.
-    pub fn needs_care(&self) -> bool {
-        // A read leaves a session at least this much time.
-        self.renewed || self.lease > self.ttl.short()
-    }
-
-    /// How often it is looked after, and how long that may take.
-    fn period(&self) -> Duration {
-        // It is kept when half of its time is over, which must be seen in time.
-        let session = (self.ttl.short() / 2).min(Duration::from(self.ttl) / 3);
-        if self.renewed { session.min(self.lease / 3) } else { session }
-    }
-
-    /// Starts the lease again. Finding the server, connecting, login and the
-    /// answer take no longer than until the next time. A failure is not
-    /// repeated here, as other locks have their turn first.
-    fn renew(&self) -> Result<LockedOutcome, Error> {
-        deadline::within(self.period(), || {
-            self.locks.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, |link| {
-                let lease = self.renewed.then_some(self.lease);
-                Scripts(link).renew(&self.location.keys, &self.token, lease, self.ttl)
-            })
-        })
-    }
-}
 
 /// The locks of one process that are renewed.
 pub struct LockRenewer {
@@ -246,7 +194,7 @@ impl Schedule {
         due.sort_unstable_by_key(|lock| lock.due);
         due.into_iter().find_map(|lock| {
             let held = lock.held.upgrade()?;
-            let server = held.locks.backend.name(&held.location);
+            let server = held.backend.name(&held.location);
             let is_wanted = match ours {
                 Some(ours) => server == ours,
                 None => !self.busy.contains(&server),
@@ -257,7 +205,7 @@ impl Schedule {
 
     /// Whether a thread asks the server of `lock` now.
     fn is_seen_to(&self, lock: &Lease) -> bool {
-        let server = lock.held.upgrade().map(|held| held.locks.backend.name(&held.location));
+        let server = lock.held.upgrade().map(|held| held.backend.name(&held.location));
         server.is_some_and(|server| self.busy.contains(&server))
     }
 

@@ -12,7 +12,7 @@ use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use crate::error::Error;
 use crate::key::{Keys, Sid};
 use crate::lock::acquire::{Acquired, Acquisition, Request};
-use crate::lock::renewal::HeldLock;
+use crate::lock::held::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts};
 use crate::lock::token::Token;
 use crate::log::Stopwatch;
@@ -119,14 +119,7 @@ impl Handler {
 
     fn hold(&mut self, sid: &Sid, request: Request, policy: &LockPolicy) {
         let Request { location, token, .. } = request;
-        let (lease, locks, ttl) = (policy.lease, self.locks.clone(), self.settings.ttl);
-        let (server, renewed) = (locks.backend.name(&location), policy.renewed);
-        let held =
-            HeldLock { sid: sid.clone(), location, token, lease, renewed, ttl, locks, server };
-        let held = Arc::new(held);
-        if held.needs_care() {
-            held.locks.keep(&held);
-        }
+        let held = self.locks.hold(sid.clone(), location, token, policy, self.settings.ttl);
         self.sessions.set_lock(sid, Lock::Held(held));
     }
 
@@ -177,7 +170,7 @@ impl Handler {
         for entry in self.sessions.iter_mut() {
             if let Lock::Held(lock) = std::mem::take(&mut entry.lock) {
                 if entry.unreachable {
-                    self.locks.has_released(&lock);
+                    lock.was_released();
                 } else {
                     held.push(lock);
                 }
@@ -186,14 +179,14 @@ impl Handler {
         let mut failure: Option<(Arc<HeldLock>, Error)> = None;
         for held in held {
             if failure.as_ref().is_some_and(|(other, _)| other.server == held.server) {
-                self.locks.has_released(&held);
+                held.was_released();
                 continue;
             }
             let released = self.ask("release", &held.sid, no_data, |link, keys| {
                 Scripts(link).release(keys, &held.token)
             });
             // Where it was not told, its successor will be.
-            self.locks.has_released(&held);
+            held.was_released();
             // One that is not ours any more needs no release.
             if let Err(error) = released {
                 failure.get_or_insert((held, error));

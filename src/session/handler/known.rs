@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::key::Sid;
-use crate::lock::renewal::HeldLock;
+use crate::lock::held::HeldLock;
 
 /// What was done with a session so far.
 pub(super) enum Stage {
@@ -151,7 +151,7 @@ impl Sessions {
     pub(super) fn unlocked(&mut self, sid: &Sid) {
         let lock = self.get_mut(sid).map(|entry| std::mem::take(&mut entry.lock));
         if let Some(Lock::Held(held)) = lock {
-            held.locks.has_released(&held);
+            held.was_released();
         }
     }
 

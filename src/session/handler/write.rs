@@ -13,7 +13,7 @@ use crate::client::link::WaitForReplicas;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Ttl};
 use crate::error::Error;
 use crate::key::Sid;
-use crate::lock::renewal::HeldLock;
+use crate::lock::held::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts, WriteOptions};
 use crate::session::store::Store;
 use std::task::Poll;
