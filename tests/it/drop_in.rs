@@ -4,8 +4,6 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{Write, stderr};
-
 use crate::support::php::Php;
 use crate::support::servers::{Options, RedisServer};
 use crate::support::site;
@@ -19,8 +17,7 @@ fn phpredis(save_path: &str) -> Option<Php> {
     let php = Php::without_extension().phpredis_after();
     let found = php.run("echo extension_loaded('redis') ? 'yes' : 'no';").stdout;
     if !found.ends_with("yes") {
-        // Not by print!, which cargo hides in tests that pass.
-        let _ = writeln!(stderr(), "skipped: php-redis is not installed: nothing to compare with");
+        crate::support::skip("php-redis is not installed: nothing to compare with");
         return None;
     }
     Some(php.ini("session.save_handler", "redis").ini("session.save_path", save_path))

@@ -28,7 +28,7 @@ fn phpredis(server: &RedisServer) -> Option<Php> {
     if php.run("echo phpversion('redis');").stdout.starts_with(|c: char| c.is_ascii_digit()) {
         return Some(php);
     }
-    println!("skipped: phpredis is not installed (on Debian: apt-get install php-redis)");
+    crate::support::skip("phpredis is not installed (on Debian: apt-get install php-redis)");
     None
 }
 

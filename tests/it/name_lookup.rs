@@ -114,7 +114,7 @@ fn spawn(address: &str, php: &Php, code: &str) -> (TempDir, Child) {
 fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when_it_speaks() {
     let address = "127.99.99.53";
     let Some(_names) = name_server(address, Duration::from_millis(1500), NO_ERROR) else {
-        println!("skipped: no name server of our own (it takes root)");
+        crate::support::skip("no name server of our own (it takes root)");
         return;
     };
     let server = RedisServer::start(Options::default());
@@ -143,7 +143,7 @@ fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when
         "#,
     );
     let Some(output) = output else {
-        println!("skipped: no /etc/resolv.conf of our own (it takes root and unshare)");
+        crate::support::skip("no /etc/resolv.conf of our own (it takes root and unshare)");
         return;
     };
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -164,7 +164,7 @@ fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when
 fn an_answer_that_came_when_nobody_waited_any_more_is_not_believed() {
     let address = "127.99.99.54";
     let Some(_names) = name_server(address, Duration::from_millis(500), NO_SUCH_NAME) else {
-        println!("skipped: no name server of our own (it takes root)");
+        crate::support::skip("no name server of our own (it takes root)");
         return;
     };
     let server = RedisServer::start(Options::default());
@@ -186,7 +186,7 @@ fn an_answer_that_came_when_nobody_waited_any_more_is_not_believed() {
         "#,
     );
     let Some(output) = output else {
-        println!("skipped: no /etc/resolv.conf of our own (it takes root and unshare)");
+        crate::support::skip("no /etc/resolv.conf of our own (it takes root and unshare)");
         return;
     };
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[false,true]", "{output:?}");
@@ -197,7 +197,7 @@ fn a_name_whose_address_changes_leads_to_the_new_primary_at_the_next_request() {
     let (address, moved) = ("127.99.99.55", Arc::<AtomicU8>::default());
     let names = name_server_of(address, Duration::ZERO, NO_ERROR, moved.clone());
     let Some(_names) = names else {
-        println!("skipped: no name server of our own (it takes root)");
+        crate::support::skip("no name server of our own (it takes root)");
         return;
     };
     let server = |lines: &[&str]| {
@@ -233,7 +233,7 @@ fn a_name_whose_address_changes_leads_to_the_new_primary_at_the_next_request() {
             lines.next()?.ok()
         };
         let Some(first) = visit() else {
-            println!("skipped: no /etc/resolv.conf of our own (it takes root and unshare)");
+            crate::support::skip("no /etc/resolv.conf of our own (it takes root and unshare)");
             return;
         };
         assert_eq!(first, "[true,true,1,null]");

@@ -45,8 +45,8 @@ const PAGE: &str = r#"
 /// A site of four workers; none where Symfony is not installed.
 fn start(server: &RedisServer) -> Option<Fpm> {
     if !Path::new(CLASSES).exists() {
-        println!(
-            "skipped: Symfony is not installed (on Debian: apt-get install php-symfony-http-foundation)"
+        crate::support::skip(
+            "Symfony is not installed (on Debian: apt-get install php-symfony-http-foundation)",
         );
         return None;
     }

