@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # scripts/test sets them
 # The steps of scripts/test, which runs them in the checkout and says which
-# options there are (every, zts, roots) and where things go (target, logs).
+# options there are (quick, every, zts, roots) and where things go (target, logs).
 # Sourced after packages.sh, build.sh and root.sh, never run.
 #
 # Each prints what it does, and may count: "N passed, N failed, N skipped".
@@ -99,38 +99,70 @@ step_clippy() {
 
 step_pure() {
   export CARGO_TARGET_DIR=$target/pure
-  cargo_test --workspace --no-default-features
+  cargo_test --no-default-features
 }
 
-step_php() { cargo_test; }
+# What --quick leaves out of the step php: subjects that take a minute or more
+# each, have their times measured, or are tested without PHP as well.
+readonly slow_tests=(bailouts faults fpm_restarts lock_crowd lock_fairness lock_limits lock_mixed_fleet lock_model
+  lock_order lock_renewal lock_torture lock_windows middlemen name_lookup page_ends permissions secrets soak
+  store_conformance support tls_certificates topology_errors topology_failover topology_lost_lock
+  topology_lost_release topology_moving_slot topology_waiting worker)
 
-# Runs cargo test and adds up what its programs say. A test that cannot run
-# here prints a line "skipped: REASON" and passes for cargo.
+step_php() {
+  local name skips=()
+  if [[ $quick == yes ]]; then
+    for name in "${slow_tests[@]}"; do skips+=(--skip "$name::"); done
+    cargo_test --test it -- "${skips[@]}"
+  else
+    cargo_test
+  fi
+}
+
+# Runs the tests with cargo nextest where it is there, else with cargo test, and
+# adds up what comes out. A test that cannot run here says so in the file that
+# SKIPPED_TESTS names, and passes for cargo. $@: options of both.
 cargo_test() {
-  local status=0 output
-  output=$(mktemp "$logs/.cargo-test.XXXXXX")
-  TEST_PHP_EXECUTABLE=$PHP "$CARGO" test --locked --no-fail-fast "$@" 2>&1 | tee "$output" || status=$?
-  awk -v status="$status" '
-    /^test result: / { passed += $4; failed += $6; ignored += $8 }
-    /^skipped: / { skipped++ }
+  local status=0 output skipped command=(test --no-fail-fast)
+  output=$(mktemp "$logs/.cargo-test.XXXXXX") skipped=$(mktemp "$logs/.skipped.XXXXXX")
+  if "$CARGO" nextest --version >/dev/null 2>&1; then command=(nextest run --status-level pass); fi
+  SKIPPED_TESTS=$skipped TEST_PHP_EXECUTABLE=$PHP "$CARGO" "${command[@]}" --workspace --locked "$@" 2>&1 |
+    tee "$output" || status=$?
+  sort "$skipped"
+  awk -v status="$status" -v skipped="$(wc -l <"$skipped")" '
+    # cargo test, a line for each program
+    /^test result: / { passed += $4; failed += $6; left += $8 + $12 }
+    # cargo nextest: "Summary [ 1.0s] 9 tests run: 7 passed (1 slow), 1 failed, 1 timed out, 0 skipped"
+    /^ *Summary \[/ {
+      sub(/.* run: /, "")
+      count = split($0, parts, /, /)
+      for (i = 1; i <= count; i++) {
+        split(parts[i], words, " ")
+        if (words[2] == "passed") passed += words[1]
+        else if (words[2] != "skipped") failed += words[1]
+        else left += words[1]
+      }
+    }
     END {
       if (status && !failed) failed = 1 # it did not even build
-      printf "%d passed, %d failed, %d skipped\n", passed - skipped, failed, ignored + skipped
+      printf "%d passed, %d failed, %d skipped\n", passed - skipped, failed, left + skipped
     }' "$output"
-  rm -f "$output"
+  rm -f "$output" "$skipped"
   return "$status"
 }
 
 # Every kind of save path without locking; and with it on one server, and with
-# TLS and a user where servers change places.
+# TLS and a user where servers change places. --quick: on one server with locking.
 step_phpt() {
-  local status=0 output name plain=() so=$target/debug/libredis_session.so
+  local status=0 output name plain=() locked=(--topology tcp) so=$target/debug/libredis_session.so
   "$CARGO" build --locked
   output=$(mktemp "$logs/.phpt.XXXXXX")
-  for name in tcp unix tls weights sentinel cluster; do plain+=(--topology "$name"); done
-  php-tests/run "${plain[@]}" --show-skips --so "$so" 2>&1 | tee "$output" || status=$?
-  php-tests/run --topology tcp --topology sentinel-tls --topology cluster-tls --locking --show-skips --so "$so" 2>&1 |
-    tee -a "$output" || status=$?
+  if [[ $quick == no ]]; then
+    for name in tcp unix tls weights sentinel cluster; do plain+=(--topology "$name"); done
+    php-tests/run "${plain[@]}" --show-skips --so "$so" 2>&1 | tee "$output" || status=$?
+    locked+=(--topology sentinel-tls --topology cluster-tls)
+  fi
+  php-tests/run "${locked[@]}" --locking --show-skips --so "$so" 2>&1 | tee -a "$output" || status=$?
   awk -v status="$status" '
     /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed += $1; failed += $3; skipped += $5 }
     END {
