@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libfuzzer_sys::fuzz_target;
 use redis::Value;
-use redis_session::topology::cluster::{ranges, redirection};
-use redis_session::lock::token::Holder;
 use redis_session::client::resp::Reader;
 use redis_session::config::save_path::Address;
+use redis_session::lock::token::Holder;
+use redis_session::topology::cluster::{ranges, redirection};
 use redis_session::topology::sentinel::said;
 
 /// Most bytes in use at a time. A large value begins with 1 MB, and grows by
