@@ -460,20 +460,21 @@ fn no_fault_in_any_call_crashes_hangs_shows_wrong_data_or_loses_a_write_silently
 }
 
 const INTRODUCTION: &str = "\
-# What comes of a fault
+# What each fault leads to
 
-Made by `UPDATE_FAULTS=1 cargo test --test it faults::`, and compared by each run of the tests: real PHP in php-fpm, a
-real Redis, and a proxy between them that does the damage while one call of PHP's save handler is under way; under
-\"claim\", while a read that had to wait takes the lock, as BLPOP has told it that it is its turn. A cut is made at
-every byte of an answer, and at every boundary of a request. The next visitor of the same worker is then served,
-without a warning and with what is theirs; no fault here is left out because of how it ends.
+What comes of a call of PHP's save handler when the network or the server fails in the middle of it. Each run of the tests
+compares this page with what happens; `UPDATE_FAULTS=1 cargo test --test it faults::` writes it. There is real PHP in
+php-fpm, a real Redis, and a proxy between them that does the damage during one call. \"claim\" is a read that had to wait
+and takes the lock, after BLPOP has told it that it is its turn. A cut is made at every byte of an answer, and at every
+boundary of a request. The next visitor of the same worker is then served without a warning and with their own data.
+No fault is left out because of its result.
 
-| outcome | |
+| outcome | meaning |
 |---|---|
 | as usual | nothing is noticed |
 | recovered | nothing is noticed: the connection is replaced, the call repeated |
-| warned, not started | a warning; `session_start()` returns false, nothing is stored. A lock that the server had given by then, and could not tell, ends with its lease |
+| warned, not started | a warning; `session_start()` returns false, nothing is stored. If the server had given a lock by then, and could not say so, the lock ends with its lease |
 | warned, not done | a warning; what is stored is as it was |
-| warned, but done | a warning, as nobody can know; the server had carried it out |
+| warned, but done | a warning, because the client cannot know; the server had done it |
 | believed: there is no such session | null is how a server says that |
 ";
