@@ -183,6 +183,8 @@ fn node(options: &ClusterOptions, certs: Option<Certs>) -> Options {
     let timeout = options.node_timeout.unwrap_or(Duration::from_secs(1)).as_millis();
     let mut config = vec![
         format!("cluster-node-timeout {timeout}"),
+        // A node that has met no other does not know its address, and tells clients none.
+        "cluster-announce-ip 127.0.0.1".to_owned(),
         // A replica that has been cut off takes over all the same.
         "cluster-replica-validity-factor 0".to_owned(),
         // Roles change, but no node adopts a replica of another.

@@ -37,11 +37,13 @@ impl Process {
         }
     }
 
-    /// Stops the process' execution, and returns when it has stopped.
-    pub fn pause(&mut self) {
+    /// Stops the process' execution, and returns when it has stopped; false if
+    /// it has not after ten seconds.
+    #[must_use]
+    pub fn pause(&mut self) -> bool {
         self.signal(Signal::SIGSTOP);
         let pid = self.pid();
-        poll(Duration::from_secs(10), || stat(pid).is_none_or(|(state, _)| state == 'T'));
+        poll(Duration::from_secs(10), || stat(pid).is_none_or(|(state, _)| state == 'T'))
     }
 
     /// Lets it go on after [`pause`](Self::pause).

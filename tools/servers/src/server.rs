@@ -189,10 +189,12 @@ impl Server {
         self.ask(command).map(|answer| answer.text().to_owned()).unwrap_or_default()
     }
 
-    /// Stops the server's execution: it accepts connections and answers nobody.
-    pub fn pause(&mut self) {
-        self.process.pause();
+    /// Stops the server's execution: it accepts connections and answers no one.
+    /// False if it still runs after ten seconds.
+    #[must_use]
+    pub fn pause(&mut self) -> bool {
         self.up = false;
+        self.process.pause()
     }
 
     /// Lets it go on after [`pause`](Self::pause).

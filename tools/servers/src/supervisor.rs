@@ -3,7 +3,7 @@
 
 use crate::exit_code;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
-use nix::unistd::{Pid, dup2_stdout};
+use nix::unistd::{Pid, close};
 use servers::folder::Folder;
 use servers::wait::poll;
 use servers::{Error, Result};
@@ -11,6 +11,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -135,9 +136,10 @@ fn tell(lines: &[(String, String)]) {
     let text: String = lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let mut stdout = io::stdout();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    if let Ok(nowhere) = OpenOptions::new().write(true).open("/dev/null") {
-        let _ = dup2_stdout(nowhere);
-    }
+    // What is opened next gets the lowest number that is free: that of the
+    // standard output, which must not become the number of anything else.
+    let _ = close(stdout.as_raw_fd());
+    let _ = OpenOptions::new().write(true).open("/dev/null").map(IntoRawFd::into_raw_fd);
 }
 
 /// Blocks the signals that ask us to end, and sends them as events.

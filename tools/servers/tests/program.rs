@@ -170,6 +170,14 @@ fn what_is_told_of_each_topology_works_until_the_input_ends_and_nothing_is_left(
 }
 
 #[test]
+fn a_cluster_of_one_node_tells_clients_its_address() {
+    let kept = Kept::start(&["--topology", "cluster", "--primaries", "1", "--replicas", "0"]);
+    let nodes = ask(&kept.list("SERVERS_SOCKETS")[0], None, &["CLUSTER", "NODES"]);
+    let address = format!(" 127.0.0.1:{}@", kept.numbers("SERVERS_PORTS")[0]);
+    assert!(nodes.contains(&address), "{nodes}");
+}
+
+#[test]
 fn after_kill_9_of_the_program_its_servers_end_and_its_folder_goes() {
     let mut kept = Kept::start(&["--topology", "weights"]);
     kept.signal(Signal::SIGKILL);
