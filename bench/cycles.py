@@ -45,10 +45,9 @@ def without_folders(text, *folders):
 
 
 def measure(run):
-    tls = servers.certificates(run.folder)
-    with servers.Redis(run.folder, tls=tls) as redis:
+    with servers.Redis(run.folder, tls=True) as redis:
         addresses = {"TCP": f"tcp://127.0.0.1:{redis.port}", "Unix socket": f"unix://{redis.socket}",
-                     "TLS": f"tls://127.0.0.1:{redis.tls_port}?stream[cafile]={tls / 'ca.crt'}"}
+                     "TLS": f"tls://127.0.0.1:{redis.tls_port}?stream[cafile]={redis.authority}"}
         there = run.handlers_there(h.ALL)
         plan = [(transport, locked, size) for transport in addresses for locked in (False, True) for size in SIZES]
         inis = {}
@@ -71,7 +70,7 @@ def measure(run):
                         if name == h.OURS or number:
                             raise
                         skipped.add((transport, name))
-                        reason = without_folders(str(error).splitlines()[-1], run.folder, SCRIPT.parents[2])
+                        reason = without_folders(str(error).splitlines()[-1], redis.authority.parent, run.folder, SCRIPT.parents[2])
                         run.results.note(GROUP, f"not possible: {name} over {transport}", reason)
                         continue
                     record(run, GROUP, f"{transport}, {'locked' if locked else 'not locked'}, {size}", name, figures)

@@ -1,7 +1,6 @@
-"""Redis, alone and as a cluster, and enough of its protocol to ask it things."""
+"""Redis, alone and as a cluster, from scripts/servers, and enough of its protocol to ask it things."""
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import time
@@ -13,17 +12,16 @@ class Unusable(Exception):
     """Something that a measurement needs is not here, or does not start."""
 
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TOOL = ROOT / "scripts" / "servers"
+
+
 def free_port():
-    """One whose cluster bus, 10000 above it, fits too."""
-    while True:
-        with socket.socket() as s, socket.socket() as bus:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-            try:
-                bus.bind(("127.0.0.1", port + 10000))
-                return port
-            except (OSError, OverflowError):
-                continue
+    """A port that no one listens on, for a server that this benchmark starts itself."""
+    found = subprocess.run([TOOL, "--free-port"], stdout=subprocess.PIPE, text=True, check=False)
+    if found.returncode:
+        raise Unusable("there is no free port; see above")
+    return int(found.stdout)
 
 
 def wait_for(condition, what, process=None):
@@ -54,33 +52,39 @@ def stop(process):
         process.wait()
 
 
-class Redis:
-    """A server of our own on 127.0.0.1, gone when the block ends."""
+class Topology:
+    """What scripts/servers keeps for us, on the measured CPU; gone when the block ends, or this process."""
 
-    def __init__(self, folder, *options, tls=None):
-        program = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
-        if not program:
-            raise Unusable("redis-server not found: install it, or name one in REDIS_SERVER")
-        self.port, self.tls_port = free_port(), None
-        self.folder = pathlib.Path(folder, f"redis-{self.port}")
-        self.folder.mkdir()
-        self.socket = self.folder / "s"
-        options = [*options]
-        if tls:
-            self.tls_port = free_port()
-            options += ["--tls-port", self.tls_port, "--tls-cert-file", tls / "server.crt", "--tls-key-file",
-                        tls / "server.key", "--tls-ca-cert-file", tls / "ca.crt", "--tls-auth-clients", "no"]
-        command = [program, "--port", self.port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", "",
-                   "--dir", self.folder, "--io-threads", 1, *options]
-        self.process = subprocess.Popen(machine.pinned(command), stdout=subprocess.DEVNULL)
-        wait_for(lambda: connects(("127.0.0.1", self.port)), "redis-server", self.process)
-        self.stream = socket.create_connection(("127.0.0.1", self.port)).makefile("rwb")
+    def __init__(self, folder, *words):
+        # Pinned, so that the servers are.
+        self.process = subprocess.Popen(machine.pinned([TOOL, *words, "--config", "io-threads 1"]), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(folder)})
+        self.told = dict(line.split("=", 1) for line in self.process.stdout.read().decode().splitlines())
+        if "SERVERS_PORTS" not in self.told:
+            self.__exit__()
+            raise Unusable("scripts/servers did not start what is measured; see above")
+
+    def numbers(self, name):
+        return [int(word) for word in self.told[name].split()]
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        stop(self.process)
+        self.process.stdin.close()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Node:
+    """One server."""
+
+    def __init__(self, port, pid):
+        self.port, self.pid = port, pid
+        self.stream = socket.create_connection(("127.0.0.1", port)).makefile("rwb")
 
     def ask(self, *words):
         self.send(*words)
@@ -110,60 +114,51 @@ class Redis:
 
     def cpu(self):
         """CPU time of the server so far, in seconds."""
-        return machine.cpu_seconds([self.process.pid])
+        return machine.cpu_seconds([self.pid])
 
     def connections(self):
         """How many clients there are beside us."""
         return int(self.info("clients")["connected_clients"]) - 1
 
 
-class Cluster:
-    """As many primaries as asked for, without replicas."""
+class Redis(Node):
+    """A server of our own, by TCP and by its socket, and with `tls` by TLS as well."""
 
-    def __init__(self, folder, primaries):
-        self.nodes = []
-        try:
-            for number in range(primaries):
-                node = Redis(folder, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1")
-                self.nodes.append(node)
-                node.ask("CLUSTER", "ADDSLOTSRANGE", 16384 * number // primaries, 16384 * (number + 1) // primaries - 1)
-                node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            for node in self.nodes[1:]:
-                node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
-            wait_for(self.agrees, "the cluster")
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def agrees(self):
-        return all(len(node.ask("CLUSTER", "SLOTS")) == len(self.nodes) and "ok" in node.ask("CLUSTER", "INFO").decode().split()[0]
-                   for node in self.nodes)
+    def __init__(self, folder, *config, tls=False):
+        words = ["--topology", "tls", "--plain"] if tls else ["--topology", "tcp"]
+        for line in config:
+            words += ["--config", line]
+        self.topology = Topology(folder, *words)
+        self.socket = self.topology.told["SERVERS_SOCKETS"]
+        self.tls_port = self.topology.numbers("SERVERS_PORTS")[0] if tls else None
+        self.authority = pathlib.Path(self.topology.told["SERVERS_CA"]) if tls else None
+        port, = self.topology.numbers("SERVERS_PLAIN_PORTS" if tls else "SERVERS_PORTS")
+        pid, = self.topology.numbers("SERVERS_PIDS")
+        super().__init__(port, pid)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for node in self.nodes:
-            stop(node.process)
+        self.topology.__exit__()
+
+
+class Cluster:
+    """As many primaries as asked for, without replicas."""
+
+    def __init__(self, folder, primaries):
+        self.topology = Topology(folder, "--topology", "cluster", "--primaries", primaries, "--replicas", 0)
+        self.nodes = [Node(port, pid) for port, pid in
+                      zip(self.topology.numbers("SERVERS_PORTS"), self.topology.numbers("SERVERS_PIDS"))]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.topology.__exit__()
 
     def cpu(self):
         return sum(node.cpu() for node in self.nodes)
 
     def connections(self):
         return sum(node.connections() for node in self.nodes)
-
-
-def certificates(folder):
-    """An authority and a server's certificate for 127.0.0.1, in `folder`/tls."""
-    tls = pathlib.Path(folder, "tls")
-    tls.mkdir()
-    new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-x509", "-days", "2"]
-    for command in (
-        [*new, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=authority"],
-        [*new, "-keyout", "server.key", "-out", "server.crt", "-subj", "/CN=localhost", "-CA", "ca.crt", "-CAkey",
-         "ca.key", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"],
-    ):
-        made = subprocess.run(command, cwd=tls, capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise Unusable(f"openssl made no certificate: {made.stderr.strip()}")
-    return tls

@@ -20,7 +20,7 @@ def web_ini(run, name, address, locked):
 
 def measure(run):
     run.handlers.sessions.chmod(0o777)
-    with servers.Redis(run.folder, "--unixsocketperm", "777") as redis:
+    with servers.Redis(run.folder, "unixsocketperm 777") as redis:
         address = f"tcp://127.0.0.1:{redis.port}"
         cases = [(name, locked) for locked in (False, True) for name in run.handlers_there(h.ALL) if locked or name != h.FILES]
         inis = {f"p{number}": web_ini(run, *[name, address, locked]) for number, (name, locked) in enumerate(cases)}
