@@ -8,6 +8,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 # shellcheck source=scripts/lib/build.sh
 source "$(dirname "${BASH_SOURCE[0]}")/build.sh"
 
+servers_by=()
+
 # Sets SERVERS_PROGRAM to the program, which it builds unless it is newer than
 # its sources (some seconds, the first time). $1: the checkout.
 build_servers() {
@@ -25,10 +27,11 @@ build_servers() {
 
 # Starts servers and sets the variables that the program prints, SERVERS_... .
 # They end with stop_servers, or with this script. Fails if they do not start;
-# the program has said why. $@: its arguments.
+# the program has said why. $@: its arguments. The array servers_by may hold a
+# command that is to run it.
 start_servers() {
   local line
-  coproc SERVERS { exec "$SERVERS_PROGRAM" "$@"; }
+  coproc SERVERS { exec "${servers_by[@]}" "$SERVERS_PROGRAM" "$@"; }
   # bash forgets these as soon as the program ends.
   # shellcheck disable=SC2153 # coproc sets them
   servers_output=${SERVERS[0]} servers_input=${SERVERS[1]} servers_pid=$SERVERS_PID
