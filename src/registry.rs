@@ -81,8 +81,8 @@ impl Registry {
             // Only one of several threads puts its own in place.
             let before = REGISTRY.compare_and_swap(&found, Some(fresh));
             // What a child got from its parent is never dropped: the sockets
-            // are the parent's, and its locks may be held by threads left
-            // behind. What another thread has put here is not ours to keep.
+            // are the parent's, and its locks may be held by threads that the
+            // child does not have. What another thread has put here is kept.
             if before.as_ref().is_some_and(|registry| registry.pid != pid) {
                 std::mem::forget(before);
             }

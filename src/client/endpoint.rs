@@ -57,12 +57,12 @@ impl Endpoint {
         Self { host, ..self.clone() }
     }
 
-    /// Whether there is a connection that nobody is using, dead or alive.
+    /// Whether there is a connection that is idle, dead or alive.
     pub fn has_connection(&self) -> bool {
         self.pool.has_connection()
     }
 
-    /// Whether a connection that nobody is using was closed by the other side.
+    /// Whether a connection that is idle was closed by the other side.
     pub fn is_cut_off(&self) -> bool {
         self.pool.is_cut_off()
     }
@@ -117,7 +117,7 @@ impl Endpoint {
 
     fn run_on<T>(
         &self,
-        slot: &mut PoolEntry,
+        entry: &mut PoolEntry,
         mut exchange: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T, AttemptError> {
         let asking = self.asking;
@@ -125,28 +125,28 @@ impl Endpoint {
             if asking { exchange(&mut Asking(link)) } else { exchange(link) }
         };
         let era = self.pool.era.load(Ordering::Relaxed);
-        if let Some(connection) = slot.live(era, &self.host) {
+        if let Some(connection) = entry.live(era, &self.host) {
             match exchange(connection) {
                 Err(error) if was_closed(&error) => {}
-                answer => return slot.conclude(answer),
+                answer => return entry.conclude(answer),
             }
         }
-        if slot.close() {
-            slot.shared.runtime.counters.replaced.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(host = %self.host.address, "replacing a connection that is of no use any more");
+        if entry.close() {
+            entry.shared.runtime.counters.replaced.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(host = %self.host.address, "replacing an unusable connection");
         }
-        slot.era = era;
+        entry.era = era;
         let tls = self.tls()?;
-        let connection = slot.connect(&self.host, self.role, tls.as_ref(), &self.pool.manners)?;
+        let connection = entry.connect(&self.host, self.role, tls.as_ref(), &self.pool.manners)?;
         let style = connection.style();
         let answer = exchange(connection);
         if answer.is_ok() {
             self.pool.manners.learn(style);
         } else if let Some(reason) = connection.doubt() {
-            slot.close();
+            entry.close();
             return Err(AttemptError::Connect(hung_up(&self.host, reason)));
         }
-        slot.conclude(answer)
+        entry.conclude(answer)
     }
 
     fn check_out(&self) -> Result<PooledConnection, AttemptError> {
@@ -155,9 +155,9 @@ impl Endpoint {
         })
     }
 
-    /// What `trouble` means for an operation on this server.
-    pub fn failure(&self, trouble: AttemptError) -> Error {
-        match trouble {
+    /// What `error` means for an operation on this server.
+    pub fn failure(&self, error: AttemptError) -> Error {
+        match error {
             AttemptError::Connect(error) => error,
             AttemptError::Exchange(error) => Error::from_server(&self.host.address, &error),
         }
@@ -183,7 +183,7 @@ pub enum AttemptError {
 
 impl AttemptError {
     /// Whether the server did not answer in time.
-    pub fn is_timeout(&self) -> bool {
+    pub fn may_be_timeout(&self) -> bool {
         match self {
             Self::Connect(_) => true, // it may be, and the next attempt will tell
             Self::Exchange(error) => error.is_timeout(),
@@ -208,7 +208,7 @@ impl PooledConnection {
         }
     }
 
-    /// Closes the connection, because what it has answered is of no use.
+    /// Closes the connection, because its answer is unusable.
     pub fn discard(mut self) {
         self.close();
     }
@@ -243,7 +243,7 @@ impl PoolEntry {
         Ok(self.connection.insert(connection))
     }
 
-    /// Closes the connection if what it has answered is of no use: more may be
+    /// Closes the connection if its answer is unusable: more may be
     /// on its way, which would be taken for the answer to somebody else.
     fn conclude<T>(&mut self, answer: RedisResult<T>) -> Result<T, AttemptError> {
         answer.map_err(|error| {

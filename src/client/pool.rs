@@ -2,7 +2,7 @@
 //!
 //! One connection is enough for a process that serves one request at a time:
 //! it is kept here as it is. r2d2 keeps those that are needed beside it, and
-//! needs the helper thread for that. A slot connects at its first use, in the
+//! needs the helper thread for that. An entry connects at its first use, in the
 //! thread that needs it, so that a refused port fails at once.
 
 use std::io;
@@ -17,7 +17,7 @@ use crate::client::login::Manners;
 use crate::client::tls;
 use crate::runtime::Runtime;
 
-/// How often whoever waits for r2d2's slots looks for the one that is not.
+/// How often whoever waits for r2d2's entries looks for the one that is not.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Pause before connections that were in use are looked at again.
@@ -57,15 +57,15 @@ impl Pool {
         }
     }
 
-    /// A slot, at best a connected one; waits up to `patience` for it.
+    /// An entry, at best a connected one; waits up to `timeout` for it.
     ///
     /// # Errors
     /// Words for the operator.
     pub(super) fn check_out(
         self: &Arc<Self>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<PooledConnection, String> {
-        let ends = Instant::now() + patience;
+        let ends = Instant::now() + timeout;
         if let Some(found) = self.look() {
             return Ok(found);
         }
@@ -87,15 +87,15 @@ impl Pool {
                 return Ok(found);
             }
             if left.is_zero() {
-                return Err(full(others, patience));
+                return Err(full(others, timeout));
             }
         }
     }
 
-    /// A slot that nobody uses, a connected one if there is one.
+    /// An entry that is idle, a connected one if there is one.
     fn look(self: &Arc<Self>) -> Option<PooledConnection> {
         let first = self.first().take();
-        let first = first.map(|slot| PooledConnection(Lent::First { slot, pool: self.clone() }));
+        let first = first.map(|entry| PooledConnection(Lent::First { entry, pool: self.clone() }));
         if first.as_ref().is_some_and(|first| first.connection.is_some()) {
             return first;
         }
@@ -130,7 +130,7 @@ impl Pool {
         }))
     }
 
-    /// One of r2d2's slots that nobody uses.
+    /// an idle entry of r2d2's.
     fn idle(&self) -> Option<r2d2::PooledConnection<ConnectionManager>> {
         self.others.get()?.try_get()
     }
@@ -139,41 +139,41 @@ impl Pool {
         std::iter::from_fn(|| self.idle()).collect()
     }
 
-    /// Whether there is a connection that nobody is using, dead or alive.
+    /// Whether there is a connection that is idle, dead or alive.
     pub(super) fn has_connection(&self) -> bool {
-        self.first().as_ref().is_some_and(|slot| slot.connection.is_some())
-            || self.all_idle().iter().any(|slot| slot.connection.is_some())
+        self.first().as_ref().is_some_and(|entry| entry.connection.is_some())
+            || self.all_idle().iter().any(|entry| entry.connection.is_some())
     }
 
-    /// Whether one of those that nobody uses now was closed by the other side.
+    /// Whether one of those that are idle was closed by the other side.
     pub(super) fn is_cut_off(&self) -> bool {
-        let is_dead = |slot: &mut PoolEntry| {
-            slot.connection.as_deref_mut().is_some_and(|connection| !connection.is_usable())
+        let is_dead = |entry: &mut PoolEntry| {
+            entry.connection.as_deref_mut().is_some_and(|connection| !connection.is_usable())
         };
         self.first().as_mut().is_some_and(is_dead)
-            || self.idle().is_some_and(|mut slot| is_dead(&mut slot))
+            || self.idle().is_some_and(|mut entry| is_dead(&mut entry))
     }
 
-    /// Closes the connections that nobody uses now, and that are `unwanted`.
+    /// Closes the connections that are idle, and that are `unwanted`.
     pub(super) fn close_idle(&self, mut unwanted: impl FnMut(&PoolEntry) -> bool) {
-        let mut close = |slot: &mut PoolEntry| {
-            if unwanted(slot) {
-                slot.close();
+        let mut close = |entry: &mut PoolEntry| {
+            if unwanted(entry) {
+                entry.close();
             }
         };
-        if let Some(slot) = self.first().as_mut() {
-            close(slot);
+        if let Some(entry) = self.first().as_mut() {
+            close(entry);
         }
-        self.all_idle().iter_mut().for_each(|slot| close(slot));
+        self.all_idle().iter_mut().for_each(|entry| close(entry));
     }
 
-    /// Closes the connections that nobody uses now, and that are too old. Those
+    /// Closes the connections that are idle, and that are too old. Those
     /// in use are looked at a moment later.
     pub fn close_old(&self) {
         let now = Instant::now();
-        self.close_idle(|slot| {
-            let is_old = slot.expires.is_some_and(|expires| expires <= now);
-            if let Some(expires) = slot.expires.filter(|_| !is_old) {
+        self.close_idle(|entry| {
+            let is_old = entry.expires.is_some_and(|expires| expires <= now);
+            if let Some(expires) = entry.expires.filter(|_| !is_old) {
                 self.shared.first_expiry.at_latest(expires);
             }
             is_old
@@ -190,24 +190,24 @@ impl Pool {
     }
 }
 
-/// Why there was no slot within `patience`.
-fn full(others: &r2d2::Pool<ConnectionManager>, patience: Duration) -> String {
+/// Why there was no entry within `timeout`.
+fn full(others: &r2d2::Pool<ConnectionManager>, timeout: Duration) -> String {
     if others.state().connections >= others.max_size() {
         let all = others.max_size() + 1;
         format!("all {all} connections of this process are in use (redis_session.max_connections)")
     } else {
-        let seconds = patience.as_secs_f64();
+        let seconds = timeout.as_secs_f64();
         format!("the thread that makes room for connections has not done so within {seconds} s")
     }
 }
 
-/// A slot in use. A connection whose last exchange did not end well is closed
+/// An entry in use. A connection whose last exchange did not end well is closed
 /// when it is given back.
 pub struct PooledConnection(Lent);
 
 enum Lent {
     First {
-        slot: PoolEntry,
+        entry: PoolEntry,
         pool: Arc<Pool>,
     },
     Other(r2d2::PooledConnection<ConnectionManager>),
@@ -220,8 +220,8 @@ impl Deref for PooledConnection {
 
     fn deref(&self) -> &PoolEntry {
         match &self.0 {
-            Lent::First { slot, .. } | Lent::Alone(slot) => slot,
-            Lent::Other(slot) => slot,
+            Lent::First { entry, .. } | Lent::Alone(entry) => entry,
+            Lent::Other(entry) => entry,
         }
     }
 }
@@ -229,8 +229,8 @@ impl Deref for PooledConnection {
 impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut PoolEntry {
         match &mut self.0 {
-            Lent::First { slot, .. } | Lent::Alone(slot) => slot,
-            Lent::Other(slot) => slot,
+            Lent::First { entry, .. } | Lent::Alone(entry) => entry,
+            Lent::Other(entry) => entry,
         }
     }
 }
@@ -240,9 +240,9 @@ impl Drop for PooledConnection {
         if self.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
             self.close();
         }
-        if let Lent::First { slot, pool } = &mut self.0 {
-            let empty = PoolEntry::new(slot.shared.clone());
-            *pool.first() = Some(std::mem::replace(slot, empty));
+        if let Lent::First { entry, pool } = &mut self.0 {
+            let empty = PoolEntry::new(entry.shared.clone());
+            *pool.first() = Some(std::mem::replace(entry, empty));
         }
     }
 }
@@ -292,7 +292,7 @@ impl Drop for PoolEntry {
     }
 }
 
-/// Makes slots; they do their connecting themselves.
+/// Makes entries; they do their connecting themselves.
 pub struct ConnectionManager(Arc<Shared>);
 
 impl r2d2::ManageConnection for ConnectionManager {

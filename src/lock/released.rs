@@ -1,9 +1,9 @@
 //! Locks that this process has released lately.
 //!
-//! A primary that fails takes along what its replica was not told: that a lock
-//! was let go of, say. The new primary has that lock still, and nobody who
-//! would let go of it, so that others wait until it ends by itself. Whoever let
-//! go of it says so again, there: only its own token is removed.
+//! A primary that fails takes along what its replica was not told: for example
+//! that a lock was released. The new primary still has that lock, and no one
+//! releases it, so that others wait until it ends by itself. So whoever released
+//! it does so again there: only its own token is removed.
 //!
 //! A process that is busy hears of a new primary with its next request. One
 //! that is idle looks now and then, for as long as such a lock could last,

@@ -1,6 +1,6 @@
 //! Keeps locks while their requests live.
 //!
-//! A lock that ends by itself soon is let go of soon when its holder is
+//! A lock that ends by itself soon is free soon after its holder is
 //! killed; to keep it for a long request, its lease starts again after each
 //! third. A lock is forgotten when its request is.
 //!
@@ -123,7 +123,7 @@ impl LockRenewer {
         self.plan(&mut schedule);
     }
 
-    /// Renews what is due on `server`, then what else nobody sees to.
+    /// Renews what is due on `server`, then what else no thread sees to.
     fn serve(self: Arc<Self>, mut server: String) {
         loop {
             let mut schedule = self.schedule();
@@ -187,7 +187,7 @@ impl LockRenewer {
 
 impl Schedule {
     /// What has been due for the longest time, and on which server: on `ours`,
-    /// or else on one that nobody asks now.
+    /// or else on one that no thread asks now.
     fn next_due(&self, ours: Option<&str>) -> Option<(String, Arc<HeldLock>)> {
         let now = Instant::now();
         let mut due: Vec<_> = self.locks.iter().filter(|lock| lock.due <= now).collect();

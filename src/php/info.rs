@@ -10,7 +10,8 @@ use ext_php_rs::zend::ModuleEntry;
 
 use super::boundary::{park, unpark};
 use super::ffi::display_ini_entries;
-use super::{NAME, Server, open, server_of};
+use super::names::{NAME, Owner, owner_of};
+use super::open;
 use crate::registry::Registry;
 
 /// PHP's callback.
@@ -55,11 +56,11 @@ unsafe fn row(name: &'static CStr, value: impl FnOnce() -> String) {
 }
 
 fn served_by(name: &CStr) -> String {
-    match server_of(name) {
-        Server::Us => "served by this extension".to_owned(),
-        Server::Another => "served by another extension (phpredis); use \
+    match owner_of(name) {
+        Owner::ThisExtension => "served by this extension".to_owned(),
+        Owner::Another => "served by another extension (phpredis); use \
                             session.save_handler = redis_session to choose this one"
             .to_owned(),
-        Server::Nobody => "not registered: PHP's table of save handlers is full".to_owned(),
+        Owner::Unregistered => "not registered: PHP's table of save handlers is full".to_owned(),
     }
 }

@@ -17,11 +17,12 @@ mod ffi;
 mod info;
 mod ini;
 mod masking;
+mod names;
 mod open;
 mod request;
 mod visit;
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 use std::ptr;
 use std::sync::Once;
 
@@ -29,46 +30,9 @@ use ext_php_rs::builders::{ModuleBuilder, ModuleStartup};
 use ext_php_rs::ffi::_zend_module_dep as zend_module_dep;
 use ext_php_rs::zend::{ModuleAllocations, ModuleEntry, StaticModuleEntry};
 
-use self::callbacks::save_handler;
-use self::ffi::{_php_find_ps_module, php_session_register_module, ps_module};
-use crate::config::save_path;
+use self::names::NAME;
 use crate::registry::{self, Registry};
 use crate::runtime::fork;
-use crate::session::handler::HandlerKind;
-
-/// The name that `php -m` shows.
-const NAME: &CStr = c"redis_session";
-
-/// The names that `session.save_handler` may have: phpredis' two, and one
-/// that never clashes with them.
-struct Handlers([ps_module; 3]);
-// SAFETY: the table is constant, and its pointers are to constants.
-unsafe impl Sync for Handlers {}
-static HANDLERS: Handlers = Handlers([
-    save_handler(c"redis", HandlerKind::Anything),
-    save_handler(c"rediscluster", HandlerKind::Clusters),
-    save_handler(NAME, HandlerKind::Anything),
-]);
-
-/// Who serves a save handler's name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Server {
-    Us,
-    Another,
-    Nobody,
-}
-
-fn server_of(name: &CStr) -> Server {
-    // SAFETY: looks the name up; runs no PHP code.
-    let found = unsafe { _php_find_ps_module(name.as_ptr()) };
-    if HANDLERS.0.iter().any(|ours| ptr::eq(ours, found)) {
-        Server::Us
-    } else if found.is_null() {
-        Server::Nobody
-    } else {
-        Server::Another
-    }
-}
 
 extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
     std::panic::set_hook(Box::new(|_| {})); // a caught panic becomes a warning
@@ -76,20 +40,7 @@ extern "C" fn startup(_type: c_int, module: c_int) -> c_int {
     masking::start();
     visit::start();
     watch_forks();
-    for handler in &HANDLERS.0 {
-        // SAFETY: our names are C strings in constants.
-        let name = unsafe { CStr::from_ptr(handler.s_name) };
-        match server_of(name) {
-            // Where phpredis is loaded it keeps its names.
-            Server::Another => save_path::notice_phpredis(),
-            // SAFETY: the entry is static. Fails only where PHP's table of
-            // save handlers is full, which phpinfo() then shows.
-            Server::Nobody => unsafe {
-                php_session_register_module(handler);
-            },
-            Server::Us => {}
-        }
-    }
+    names::register();
     0
 }
 

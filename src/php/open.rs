@@ -16,7 +16,7 @@ use crate::session::handler::Handler;
 
 struct Open {
     number: usize,
-    /// From `Box::into_raw`; nobody else has it.
+    /// From `Box::into_raw`; no one else has it.
     handler: *mut Handler,
 }
 
@@ -80,7 +80,7 @@ pub unsafe fn set_handler(mod_data: *mut *mut c_void, handler: Option<Handler>) 
     // SAFETY: the caller's promise.
     unsafe { *mod_data = ptr::without_provenance_mut(after) };
     if let Some(before) = before {
-        // SAFETY: it is out of the list, so nobody finds it any more.
+        // SAFETY: it is out of the list, so no one finds it any more.
         unsafe { free(before) };
     }
 }

@@ -1,6 +1,6 @@
 //! Where a visit begins, and where it ends, whatever ends it.
 //!
-//! What a visit leaves open is settled right behind the session module's own
+//! What a visit leaves open is settled right after the session module's own
 //! end of a request: that one still writes and closes, and ours would come
 //! before it, as PHP ends modules in reverse order. Servers that run one script
 //! for many visits end the session module alone between two of them, so its
@@ -65,7 +65,7 @@ fn follow(location: &mut Option<RequestFunction>, ours: RequestFunction, before:
     }
 }
 
-/// Leaves the session module as it was, unless somebody has come behind us.
+/// Leaves the session module as it was, unless someone has wrapped it after us.
 pub fn stop() {
     // SAFETY: as above; modules end in one thread.
     unsafe {

@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_its_own_limit_or_with_the_work_it_is_part_of() {
-        assert_eq!(left(MINUTE), MINUTE, "nobody is in a hurry");
+        assert_eq!(left(MINUTE), MINUTE, "no deadline is set");
         within(MINUTE / 2, || {
             assert!(left(MINUTE) <= MINUTE / 2);
             assert_eq!(left(MINUTE / 4), MINUTE / 4);

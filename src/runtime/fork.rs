@@ -3,7 +3,7 @@
 //! The child has no such thread, but all memory as it was: also what that
 //! thread had written down about itself while it waited for work, which the
 //! threads that the child starts would follow to a stack that is gone. So
-//! before a fork the helper is called away from there, and let go behind it.
+//! before a fork the helper is called away from there, and released after it.
 //! Other threads of ours that are at work then are waited for as well.
 
 use std::cell::RefCell;
@@ -32,7 +32,7 @@ static GATE: Mutex<Gate> = Mutex::new(Gate { closed: false, arrived: false, at_w
 static CHANGED: Condvar = Condvar::new();
 
 thread_local! {
-    /// Held from before a fork until behind it, by the thread that forks.
+    /// Held from before a fork until after it, by the thread that forks.
     static HELD: RefCell<Option<MutexGuard<'static, Gate>>> = const { RefCell::new(None) };
 }
 

@@ -284,7 +284,7 @@ impl Backend {
                     ),
                     Err(trouble) => {
                         let again = self.again(location, access, &endpoint, &trouble);
-                        if trouble.is_timeout() {
+                        if trouble.may_be_timeout() {
                             silent = Some(endpoint.host().address.clone());
                         }
                         (self.failure(location, &endpoint, trouble), again)
