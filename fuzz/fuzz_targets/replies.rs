@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use libfuzzer_sys::fuzz_target;
 use redis::Value;
 use redis_session::client::resp::Reader;
-use redis_session::config::save_path::Address;
+use redis_session::config::server::Address;
 use redis_session::lock::token::Holder;
 use redis_session::topology::cluster::{ranges, redirection};
 use redis_session::topology::sentinel::said;

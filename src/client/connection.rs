@@ -16,7 +16,8 @@ use crate::client::login::{self, Manners, Role, Style};
 use crate::client::resp::{Reader, pack, protocol_error};
 use crate::client::socket::{Idle, Socket};
 use crate::client::tls;
-use crate::config::save_path::{Address, Host, STILL_FILES, Tls};
+use crate::config::server::{Address, Host, STILL_FILES};
+use crate::config::tls::Tls;
 use crate::error::Error;
 use crate::runtime::deadline::left;
 

@@ -15,7 +15,7 @@ use crate::client::connection::{Connection, hung_up};
 use crate::client::link::{Asking, ConnectionLike};
 use crate::client::login::{Manners, Role};
 use crate::client::pools::Pools;
-use crate::config::save_path::Host;
+use crate::config::server::Host;
 use crate::error::{Error, ends_connection, was_closed};
 use crate::runtime::deadline::left;
 

@@ -7,7 +7,7 @@ use redis::Value;
 
 use crate::client::connection::Connection;
 use crate::client::resp::pack;
-use crate::config::save_path::Host;
+use crate::config::server::Host;
 use crate::error;
 
 /// What `CLIENT LIST` calls us.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::client::expiry::FirstExpiry;
 use crate::client::login::Role;
 use crate::client::pool::{Pool, Shared};
-use crate::config::save_path::Host;
+use crate::config::server::Host;
 use crate::runtime::Runtime;
 
 /// One process' own: shared by all its endpoints.

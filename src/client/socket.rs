@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 
 use crate::client::dns::addresses;
-use crate::config::save_path::Address;
+use crate::config::server::Address;
 use crate::runtime::deadline::left;
 
 /// Idle time after which the kernel asks whether the other side still lives.

@@ -27,7 +27,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::client::socket::Socket;
-use crate::config::save_path::{Address, Host, Tls, TlsVersion};
+use crate::config::server::{Address, Host};
+use crate::config::tls::{Tls, TlsVersion};
 use certificate::Certificate;
 use verify::{Trust, Verifier};
 

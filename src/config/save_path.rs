@@ -26,15 +26,13 @@ mod tests;
 mod tls;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-pub use address::Address;
-pub use auth::{Auth, Secret};
 pub use cluster::{Cluster, Failover};
 pub use mask::{masked, masked_in, masked_refusal, with_entities};
 pub use sentinel::Sentinel;
 pub use standalone::Standalone;
-pub use tls::{Tls, TlsVersion};
+
+use crate::config::server::STILL_FILES;
 
 use address::{Form, Place};
 use piece::{Span, SpanError};
@@ -64,40 +62,6 @@ pub struct Parsed {
     /// One sentence for each parameter that was not understood and is
     /// ignored. They show no secret.
     pub warnings: Vec<String>,
-}
-
-/// One server, and how to use it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
-    /// Where it listens.
-    pub address: Address,
-    /// How to encrypt the connection; `None` is plain text.
-    pub tls: Option<Tls>,
-    /// Its share of the sessions, at least 1. Defaults to 1.
-    pub weight: u32,
-    /// The longest wait for a connection, never zero. Defaults to 5 s, where
-    /// phpredis waits for a day.
-    pub timeout: Duration,
-    /// The longest wait for a reply, never zero. Defaults to 5 s, also when
-    /// the text says 0, where phpredis takes `default_socket_timeout`.
-    pub read_timeout: Duration,
-    /// Whether the connection is kept for the next request. Defaults to true,
-    /// where phpredis has false.
-    pub persistent: bool,
-    /// Connections with different ids are not shared. Defaults to `None`.
-    pub persistent_id: Option<String>,
-    /// Older connections are not used for another request; zero is no limit.
-    /// Defaults to one hour.
-    pub max_connection_age: Duration,
-    /// The pause before another attempt to connect. Defaults to zero.
-    pub retry_interval: Duration,
-    /// The number of the database. Defaults to 0.
-    pub database: u32,
-    /// What replaces `PHPREDIS_SESSION:` in front of a session id; may be
-    /// empty. Defaults to `None`.
-    pub prefix: Option<String>,
-    /// What to log in with. Defaults to `None`.
-    pub auth: Option<Auth>,
 }
 
 /// Why a save path cannot be used. Shows no secret.
@@ -148,14 +112,6 @@ impl SavePath {
     }
 }
 
-impl Host {
-    /// The same way to connect, to a server at `address`.
-    #[must_use]
-    pub fn at(&self, address: Address) -> Self {
-        Self { address, ..self.clone() }
-    }
-}
-
 /// What is said where a sentinel or cluster URL has company.
 const STANDS_ALONE: &str = "a sentinel or cluster URL stands alone: nothing may be before or \
                             behind it (a space is written %20)";
@@ -203,11 +159,6 @@ fn refuse_files(text: Span<'_>) -> Result<(), SpanError> {
         false => Ok(()),
     }
 }
-
-/// What is said of a save path that is no server's.
-pub const STILL_FILES: &str = "this is a directory: session.save_path is still that of \
-                               session.save_handler = files; write where Redis is, such as \
-                               tcp://127.0.0.1:6379";
 
 /// Whether phpredis is loaded, which may read the same save path elsewhere.
 static BESIDE_PHPREDIS: AtomicBool = AtomicBool::new(false);

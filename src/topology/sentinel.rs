@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use crate::client::endpoint::Endpoint;
 use crate::client::login::Role;
 use crate::client::pools::Pools;
-use crate::config::save_path::{self, Address, Host};
+use crate::config::save_path;
+use crate::config::server::{Address, Host};
 use crate::error::Error;
 use crate::topology::sentinel::subscription::Watch;
 

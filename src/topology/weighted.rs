@@ -1,6 +1,6 @@
 //! Servers that know nothing of each other, each with its share of the sessions.
 
-use crate::config::save_path::Host;
+use crate::config::server::Host;
 
 /// Which of `hosts` has the session `sid`.
 ///

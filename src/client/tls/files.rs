@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
 
-use crate::config::save_path::Tls;
+use crate::config::tls::Tls;
 
 /// More is no file of certificates.
 const MAX_SIZE: u64 = 16 << 20;

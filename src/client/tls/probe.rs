@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::client::socket::Socket;
-use crate::config::save_path::Address;
+use crate::config::server::Address;
 
 /// A server of TLS answers sooner, unless it is far away or very busy.
 pub const SILENCE: Duration = Duration::from_millis(300);

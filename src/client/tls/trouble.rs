@@ -5,7 +5,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
 use super::refusal::Refusal;
-use crate::config::save_path::Tls;
+use crate::config::tls::Tls;
 
 /// What is said where no TLS is spoken.
 pub const PLAIN_TEXT: &str = "the server answers in plain text: there is no TLS on this port; \

@@ -4,16 +4,17 @@
 //! may not (`#`, `/`, `?`, `@`), and a `#` behind the `?` is no fragment here.
 //! The `url` crate judges the host.
 
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use url::Host as UrlHost;
 
-use super::auth::Auth;
+use crate::config::auth::Auth;
+use crate::config::server::Address;
+use crate::config::tls::{Tls, TlsVersion};
+
 use super::piece::{Span, SpanError};
 use super::query;
-use super::tls::{Tls, TlsVersion};
 
 /// What a scheme announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,31 +98,6 @@ pub(super) fn announced(scheme: Span<'_>) -> Option<(Form, Security)> {
     let mut schemes = SCHEMES.iter();
     let (_, form, tls) = schemes.find(|(name, ..)| scheme.text().eq_ignore_ascii_case(name))?;
     Some((*form, *tls))
-}
-
-/// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// A TCP port.
-    Tcp {
-        /// A name, or an IP address without brackets.
-        host: String,
-        /// Defaults to 6379, of a sentinel to 26379; never 0.
-        port: u16,
-    },
-    /// A Unix domain socket, by its absolute path.
-    Unix(PathBuf),
-}
-
-/// `host:port`, `[::1]:6379` or `unix:/path`; never a secret.
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// One part of the list, or a text that stands alone, without its parameters.

@@ -3,11 +3,13 @@
 
 use std::{iter, mem};
 
+use crate::config::server::{Address, Host};
+
 use super::address::{self, Form, Place, Security, Site};
 use super::options::{self, Given, NO_WEIGHT};
 use super::piece::{Span, SpanError, is_separator};
 use super::query::{self, Kind};
-use super::{Address, Host, read_alone};
+use super::read_alone;
 
 /// A cluster, and through which nodes to find it.
 ///

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::Host;
+use crate::config::server::Host;
+
 use super::address::{Form, Place};
 use super::auth::AuthParameters;
 use super::piece::{Span, SpanError};
 use super::query::{self, Kind, Parameter};
-use super::tls::switch;
+use super::tls::{self, switch};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_AGE: Duration = Duration::from_secs(3600);
@@ -139,7 +140,7 @@ fn stream(
     let Some(tls) = &mut host.tls else {
         return Err(parameter.piece.fault("stream[...] needs tls:// or another scheme with TLS"));
     };
-    tls.set(option, value).map_err(|reason| {
+    tls::set(tls, option, value).map_err(|reason| {
         let name = parameter.name.shown();
         parameter.piece.fault(format!("{name} {reason}"))
     })

@@ -2,10 +2,12 @@
 
 use std::{iter, mem};
 
+use crate::config::server::Host;
+
 use super::auth::AuthParameters;
 use super::options::{self, NO_WEIGHT};
 use super::piece::{Span, SpanError};
-use super::{Host, read_alone};
+use super::read_alone;
 
 /// A service and who knows where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,10 @@
 //!
 //! Which of them has a session: see `topology::weighted`.
 
+use crate::config::server::Host;
+
 use super::piece::{Span, SpanError, is_separator};
-use super::{Host, STANDS_ALONE, address, options, query};
+use super::{STANDS_ALONE, address, options, query};
 
 /// The servers of a save path, in the order of the text; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]

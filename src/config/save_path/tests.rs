@@ -7,7 +7,9 @@ mod properties;
 mod secrets;
 mod topologies;
 
-use super::{Address, Host, ParseError, Parsed, SavePath, Standalone, Topology};
+use crate::config::server::{Address, Host};
+
+use super::{ParseError, Parsed, SavePath, Standalone, Topology};
 
 /// The only host of a text that must parse without a warning.
 fn host(text: &str) -> Host {

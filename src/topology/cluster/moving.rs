@@ -10,7 +10,7 @@ use redis::{RedisError, Value};
 
 use super::{Cluster, redirection};
 use crate::client::endpoint::{AttemptError, Endpoint};
-use crate::config::save_path::Address;
+use crate::config::server::Address;
 use crate::key::Keys;
 
 /// Longest time for moving the keys of one session, in milliseconds.

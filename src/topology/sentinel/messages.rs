@@ -1,6 +1,6 @@
 //! The messages in which sentinels name the next primary of a service.
 
-use crate::config::save_path::Address;
+use crate::config::server::Address;
 use crate::topology::sentinel::tcp;
 
 /// Published when a replica is about to be promoted, when it was, and when

@@ -9,7 +9,7 @@ use redis::{RedisResult, Value};
 
 use crate::client::link::ConnectionLike;
 use crate::client::resp::protocol_error;
-use crate::config::save_path::Address;
+use crate::config::server::Address;
 
 /// States of a failover in which the primary that is named takes writes that
 /// its successor does not get any more.

@@ -18,7 +18,7 @@ use super::messages::{CHANNELS, announced};
 use crate::client::connection::Connection;
 use crate::client::endpoint::Endpoint;
 use crate::client::resp::pack;
-use crate::config::save_path::Address;
+use crate::config::server::Address;
 use crate::runtime::Runtime;
 use crate::topology::sentinel::{PrimaryReport, ask, knows_replica, questions, said, settle};
 

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::save_path::{Secret, Tls, TlsVersion};
+use crate::config::auth::Secret;
+use crate::config::tls::{Tls, TlsVersion};
 
 #[test]
 fn a_bare_host_has_every_default() {

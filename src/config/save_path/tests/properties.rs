@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use url::form_urlencoded::byte_serialize;
 
 use super::*;
-use crate::config::save_path::{Auth, Cluster, Failover, Secret, Sentinel, Tls};
+use crate::config::auth::{Auth, Secret};
+use crate::config::save_path::{Cluster, Failover, Sentinel};
+use crate::config::tls::Tls;
 
 /// Text in which the parser finds something to do.
 fn save_pathish() -> impl Strategy<Value = String> {

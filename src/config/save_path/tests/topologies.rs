@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::save_path::{Cluster, Failover, Sentinel, Tls, TlsVersion};
+use crate::config::save_path::{Cluster, Failover, Sentinel};
+use crate::config::tls::{Tls, TlsVersion};
 
 fn sentinel(text: &str) -> Sentinel {
     let parsed = SavePath::parse(text).unwrap();
