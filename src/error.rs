@@ -3,22 +3,20 @@
 //! Every variant ends as one PHP warning. The texts begin as phpredis' do,
 //! because people search their logs for them, and go on with the host, the
 //! reason and the remedy. None of them holds a password, a token or an id.
+//!
+//! Imports nothing of this crate: what an error tells of a layer above is text,
+//! and a layer that has a type for it says there how it becomes an [`Error`].
 
 use std::time::Duration;
 
 use redis::RedisError;
-
-use crate::config::save_path::ParseError;
-use crate::key::InvalidSid;
-use crate::lock::token::Holder;
-use crate::session::stored_form::Codec;
 
 /// A failed session operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `session.save_path` is malformed; retrying cannot help.
     #[error("{0}")]
-    SavePath(#[from] ParseError),
+    SavePath(String),
     /// `rediscluster` was given something else than a cluster.
     #[error(
         "No valid seeds detected: session.save_handler = rediscluster needs a session.save_path \
@@ -41,7 +39,7 @@ pub enum Error {
         /// The server, without credentials.
         host: String,
         /// With what.
-        codec: Codec,
+        codec: String,
     },
     /// It begins as one that phpredis has compressed.
     #[error("The session on {host} begins as one compressed with {codec} does, and is damaged")]
@@ -49,11 +47,11 @@ pub enum Error {
         /// The server, without credentials.
         host: String,
         /// With what.
-        codec: Codec,
+        codec: String,
     },
     /// The session id cannot name a key; nothing was sent.
     #[error("Invalid session key: {0}")]
-    Sid(#[from] InvalidSid),
+    Sid(String),
     /// No connection, or the server refused the login: nothing was sent.
     #[error("Redis connection not available: {host}: {reason}")]
     Connect {
@@ -100,7 +98,7 @@ pub enum Error {
     #[error("Failed to acquire session lock: {holder}; gave up after {:.1} s", waited.as_secs_f64())]
     Busy {
         /// Who has it.
-        holder: Holder,
+        holder: String,
         /// How long this request has waited.
         waited: Duration,
     },

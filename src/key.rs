@@ -3,6 +3,8 @@
 //! A session has one key, and beside it companions that exist only while
 //! requests compete for it. All of them live in one cluster slot.
 
+use crate::error::Error;
+
 /// Ends of our companion keys. The number is the form of that record: one of
 /// another form has another key, so that versions that differ in it get along.
 const COMPANIONS: [&str; 3] = ["_LOCK", "_BATON", "_WAITERS:2"];
@@ -45,6 +47,12 @@ pub enum InvalidSid {
          in its slot of the cluster"
     )]
     Slots,
+}
+
+impl From<InvalidSid> for Error {
+    fn from(reason: InvalidSid) -> Self {
+        Self::Sid(reason.to_string())
+    }
 }
 
 /// A session id that is safe to make a key of. Applications choose their own

@@ -33,6 +33,7 @@ pub use sentinel::Sentinel;
 pub use standalone::Standalone;
 
 use crate::config::server::STILL_FILES;
+use crate::error::Error;
 
 use address::{Form, Place};
 use piece::{Span, SpanError};
@@ -77,6 +78,12 @@ pub struct ParseError {
     pub reason: String,
     /// The text with every password replaced by `***`.
     pub masked: String,
+}
+
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        Self::SavePath(error.to_string())
+    }
 }
 
 impl SavePath {

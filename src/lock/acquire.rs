@@ -336,7 +336,7 @@ impl Acquisition {
         let holder = Holder::of(holder);
         if left.is_zero() || self.request.wanted == Existence::Unused {
             self.leave(backend);
-            return Err(Error::Busy { holder, waited: self.started.elapsed() });
+            return Err(Error::Busy { holder: holder.to_string(), waited: self.started.elapsed() });
         }
         let server = backend.name(&self.request.location);
         if self.ticket.is_none() {

@@ -219,8 +219,10 @@ impl Handler {
             || self.locks.backend.location(sid).map(|location| self.locks.backend.name(&location));
         match stored_form::form(data) {
             Form::Plain => Ok(()),
-            Form::Compressed(codec) => Err(Error::Compressed { host: host()?, codec }),
-            Form::Damaged(codec) => Err(Error::Damaged { host: host()?, codec }),
+            Form::Compressed(codec) => {
+                Err(Error::Compressed { host: host()?, codec: codec.to_string() })
+            }
+            Form::Damaged(codec) => Err(Error::Damaged { host: host()?, codec: codec.to_string() }),
         }
     }
 
