@@ -7,7 +7,7 @@
 //! text is for does not matter.
 //!
 //! - `standalone`, `sentinel`, `cluster`: the topologies and their forms
-//! - `piece`: a part of the text that knows its offset, for error messages
+//! - `span`: a part of the text that knows its offset, for error messages
 //! - `address`: scheme, user and password, hosts, ports, path
 //! - `query`, `options`, `auth`, `tls`: the parameters behind the `?`
 //! - `mask`: hides passwords in everything that is shown
@@ -17,9 +17,9 @@ mod auth;
 mod cluster;
 mod mask;
 mod options;
-mod piece;
 mod query;
 mod sentinel;
+mod span;
 mod standalone;
 #[cfg(test)]
 mod tests;
@@ -36,7 +36,7 @@ use crate::config::server::STILL_FILES;
 use crate::error::Error;
 
 use address::{Form, Place};
-use piece::{Span, SpanError};
+use span::{Span, SpanError};
 
 /// What `session.save_path` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,11 +126,11 @@ const STANDS_ALONE: &str = "a sentinel or cluster URL stands alone: nothing may 
 /// Reads the whole text.
 fn read(text: Span<'_>) -> Result<Parsed, SpanError> {
     if let Some(at) = text.find('\0') {
-        return Err(text.after(at).fault("it holds a NUL byte"));
+        return Err(text.after(at).error("it holds a NUL byte"));
     }
     let inner = text.unquoted().trimmed();
-    if inner.text().chars().all(piece::is_separator) {
-        return Err(text.fault(
+    if inner.text().chars().all(span::is_separator) {
+        return Err(text.error(
             "session.save_path is empty: it is not set, or the environment variable in it is not",
         ));
     }
@@ -158,11 +158,11 @@ fn refuse_files(text: Span<'_>) -> Result<(), SpanError> {
     let has_levels = parts.next().is_some_and(is_number);
     let is_cut = text.len() < 6 && is_number(text.text());
     if is_cut || has_levels && parts.next_back().is_some_and(|path| path.starts_with('/')) {
-        return Err(text.fault(STILL_FILES));
+        return Err(text.error(STILL_FILES));
     }
     let seed = text.text().strip_prefix("seed[").and_then(|rest| rest.strip_suffix(']'));
     match seed.is_some_and(|key| key.chars().all(|c| c.is_ascii_alphanumeric())) {
-        true => Err(text.fault(format!("seed[] {}", options::NO_VALUE))),
+        true => Err(text.error(format!("seed[] {}", options::NO_VALUE))),
         false => Ok(()),
     }
 }
@@ -182,8 +182,8 @@ fn is_beside_phpredis() -> bool {
 /// Reads a URL that must be all of `text` up to its query.
 fn read_alone(text: Span<'_>) -> Result<Place<'_>, SpanError> {
     text.refuse_variable()?;
-    if let Some(at) = text.find(piece::is_space) {
-        return Err(text.after(at).fault(STANDS_ALONE));
+    if let Some(at) = text.find(span::is_space) {
+        return Err(text.after(at).error(STANDS_ALONE));
     }
     address::place(text)
 }

@@ -13,8 +13,8 @@ use crate::config::auth::Auth;
 use crate::config::server::Address;
 use crate::config::tls::{Tls, TlsVersion};
 
-use super::piece::{Span, SpanError};
 use super::query;
+use super::span::{Span, SpanError};
 
 /// What a scheme announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub(super) fn place(part: Span<'_>) -> Result<Place<'_>, SpanError> {
         return bare(body);
     };
     let Some((form, security)) = announced(scheme) else {
-        return Err(part.fault(unknown(scheme)));
+        return Err(part.error(unknown(scheme)));
     };
     if form == Form::Unix {
         return unix(body);
@@ -158,7 +158,7 @@ fn unknown(scheme: Span<'_>) -> String {
 /// Reads `host[:port][?query]` or `/path[?query]`.
 fn bare(body: Span<'_>) -> Result<Place<'_>, SpanError> {
     if split_query(body).0.find('@').is_some() {
-        return Err(body.fault(
+        return Err(body.error(
             "what holds an @ needs a scheme such as redis:// in front \
              (a comma or a space in a password is written %2C or %20)",
         ));
@@ -191,7 +191,7 @@ pub(super) fn split_scheme(part: Span<'_>) -> (Option<Span<'_>>, Span<'_>) {
 fn unix(body: Span<'_>) -> Result<Place<'_>, SpanError> {
     let (path, query) = split_query(body);
     if path.len() < 2 || !path.text().starts_with('/') {
-        return Err(path.fault("a Unix socket is written unix:///absolute/path"));
+        return Err(path.error("a Unix socket is written unix:///absolute/path"));
     }
     let address = Address::Unix(PathBuf::from(path.text()));
     let site = Site { address, others: Vec::new(), service: String::new(), database: None, query };
@@ -219,12 +219,12 @@ pub(super) fn site(body: Span<'_>, form: Form) -> Result<Site<'_>, SpanError> {
     let (service, database) = read_path(path, form)?;
     // A password may look like that, and its start must not become a host.
     let is_odd = |p: query::Parameter<'_>| {
-        let suspect = if p.kind() == query::Kind::Unknown { p.piece } else { p.name };
+        let suspect = if p.kind() == query::Kind::Unknown { p.span } else { p.name };
         suspect.find('@').is_some()
     };
     if query.is_some_and(|query| query::parameters(query).any(is_odd)) {
         return Err(rest
-            .fault("what is no parameter holds an @ (in a password write & as %26 and ? as %3F)"));
+            .error("what is no parameter holds an @ (in a password write & as %26 and ? as %3F)"));
     }
     Ok(Site { address, others, service, database, query })
 }
@@ -233,7 +233,7 @@ pub(super) fn site(body: Span<'_>, form: Form) -> Result<Site<'_>, SpanError> {
 fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanError> {
     let none = String::new();
     if form.stands_alone() && path.text().starts_with("//") {
-        return Err(path.fault("a scheme is written once, before the first host"));
+        return Err(path.error("a scheme is written once, before the first host"));
     }
     let (service, path) = match form {
         Form::Sentinel => read_service(path)?,
@@ -253,7 +253,7 @@ fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanEr
     let number = path.text().strip_prefix('/').and_then(query::digits);
     match number.filter(|_| form != Form::Cluster) {
         Some(database) => Ok((service, Some(database))),
-        None => Err(path.fault(refusal)),
+        None => Err(path.error(refusal)),
     }
 }
 
@@ -261,12 +261,12 @@ fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanEr
 fn read_service(path: Span<'_>) -> Result<(String, Span<'_>), SpanError> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !matches!(path.text().as_bytes(), [b'/', behind, ..] if *behind != b'/') {
-        return Err(path.fault("behind the sentinels stands /service: what they call the servers"));
+        return Err(path.error("behind the sentinels stands /service: what they call the servers"));
     }
     let (service, rest) = path.after(1).split_before('/');
     let name = service.decoded(false)?;
     if !name.chars().all(named) {
-        return Err(service.fault("a service is named with letters, digits and _ . -"));
+        return Err(service.error("a service is named with letters, digits and _ . -"));
     }
     Ok((name, rest))
 }
@@ -289,14 +289,14 @@ pub(super) fn tcp(authority: Span<'_>, default_port: u16) -> Result<Address, Spa
             .and_then(|port| u16::try_from(port).ok())
             .filter(|port| *port != 0)
             .ok_or_else(|| {
-                port.fault(
+                port.error(
                     "the port is not a number from 1 to 65535 (an IPv6 address needs brackets, \
                      a comma or a space in a password is written %2C or %20)",
                 )
             })?,
     };
     if host.is_empty() {
-        return Err(authority.fault("there is no host"));
+        return Err(authority.error("there is no host"));
     }
     if let Some(address) = bare {
         return Ok(Address::Tcp { host: address.to_string(), port });
@@ -308,7 +308,7 @@ pub(super) fn tcp(authority: Span<'_>, default_port: u16) -> Result<Address, Spa
         Ok(UrlHost::Ipv4(address)) => address.to_string(),
         Ok(UrlHost::Ipv6(address)) => address.to_string(),
         Ok(UrlHost::Domain(_)) | Err(_) => {
-            return Err(host.fault("the host is neither a name nor an IP address"));
+            return Err(host.error("the host is neither a name nor an IP address"));
         }
     };
     Ok(Address::Tcp { host, port })
@@ -336,9 +336,9 @@ pub(super) fn locate(
     body: Span<'_>,
     form: Form,
 ) -> Result<(Option<Span<'_>>, Site<'_>), SpanError> {
-    let mut fault = match site(body, form) {
+    let mut error = match site(body, form) {
         Ok(site) => return Ok((None, site)),
-        Err(fault) => fault,
+        Err(error) => error,
     };
     let queried = |site: Site<'_>| site.query.is_some_and(|query| query.find('=').is_some());
     for (index, _) in body.text().match_indices('@') {
@@ -350,16 +350,16 @@ pub(super) fn locate(
         }
         match site(rest.after(1), form) {
             Ok(_) if form.stands_alone() && user_info.find(',').is_some() => {
-                return Err(user_info.fault(
+                return Err(user_info.error(
                     "user and password stand once, before the first host \
                      (a comma in a password is written %2C)",
                 ));
             }
             Ok(site) => return Ok((Some(user_info), site)),
-            Err(next) => fault = next,
+            Err(next) => error = next,
         }
     }
-    Err(fault)
+    Err(error)
 }
 
 /// Reads `[user]:password`.
@@ -372,7 +372,7 @@ fn user_info_auth(user_info: Span<'_>) -> Result<Option<Auth>, SpanError> {
             return Ok(None);
         }
         return Err(
-            user_info.fault("before the @ there is no colon: write user:password@ or :password@")
+            user_info.error("before the @ there is no colon: write user:password@ or :password@")
         );
     };
     Ok(Auth::unless_empty(user.decoded(false)?, password.decoded(false)?))

@@ -2,7 +2,7 @@
 
 use crate::config::auth::Auth;
 
-use super::piece::{Span, SpanError};
+use super::span::{Span, SpanError};
 
 /// The `auth` parameters of one server, as they are found.
 pub(super) struct AuthParameters {
@@ -20,7 +20,7 @@ impl AuthParameters {
         Self { name, scalar: None, list: Vec::new(), user: None, pass: None }
     }
 
-    /// Takes `auth=value` or `auth[key]=value`, which is all of `piece`.
+    /// Takes `auth=value` or `auth[key]=value`, which is all of `span`.
     ///
     /// # Errors
     /// The key is none of those that phpredis reads.
@@ -28,14 +28,14 @@ impl AuthParameters {
         &mut self,
         key: Option<&str>,
         value: String,
-        piece: Span<'_>,
+        span: Span<'_>,
     ) -> Result<(), SpanError> {
         match (key, self.list.len()) {
             (None, _) => self.scalar = Some(value),
             (Some("user"), _) => self.user = Some(value),
             (Some("pass"), _) => self.pass = Some(value),
             (Some(""), _) | (Some("0"), 0) | (Some("1"), 1) => self.list.push(value),
-            (Some(_), _) => return Err(self.refusal(piece)),
+            (Some(_), _) => return Err(self.refusal(span)),
         }
         Ok(())
     }
@@ -43,9 +43,9 @@ impl AuthParameters {
     /// What they say together.
     ///
     /// # Errors
-    /// They are none of the four forms, or a mixture. `piece` is where.
-    pub fn finish(self, piece: Span<'_>) -> Result<Option<Auth>, SpanError> {
-        let refusal = self.refusal(piece);
+    /// They are none of the four forms, or a mixture. `span` is where.
+    pub fn finish(self, span: Span<'_>) -> Result<Option<Auth>, SpanError> {
+        let refusal = self.refusal(span);
         let mut list = self.list.into_iter();
         let list = (list.next(), list.next(), list.next());
         let (user, password) = match (self.scalar, list, self.user, self.pass) {
@@ -59,9 +59,9 @@ impl AuthParameters {
         Ok(Auth::unless_empty(user, password))
     }
 
-    fn refusal(&self, piece: Span<'_>) -> SpanError {
+    fn refusal(&self, span: Span<'_>) -> SpanError {
         let name = self.name;
-        piece.fault(format!(
+        span.error(format!(
             "{name} is one of {name}=password, {name}[]=password, \
              {name}[]=user&{name}[]=password, {name}[user]=user&{name}[pass]=password"
         ))

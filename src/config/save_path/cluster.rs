@@ -7,9 +7,9 @@ use crate::config::server::{Address, Host};
 
 use super::address::{self, Form, Place, Security, Site};
 use super::options::{self, Given, NO_WEIGHT};
-use super::piece::{Span, SpanError, is_separator};
 use super::query::{self, Kind};
 use super::read_alone;
+use super::span::{Span, SpanError, is_separator};
 
 /// A cluster, and through which nodes to find it.
 ///
@@ -57,7 +57,7 @@ pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<C
     let mut security = Security::Plain;
     let mut plain = None;
     for parameter in query::parameters(text) {
-        let piece = parameter.piece;
+        let span = parameter.span;
         match parameter.decoded_name()? {
             (name, Some(_)) if name == "stream" && security == Security::Plain => {
                 security = Security::Tls;
@@ -67,7 +67,7 @@ pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<C
                     seeds.push(address);
                     match said {
                         None => {}
-                        Some(Security::Plain) => plain = plain.or(Some(piece)),
+                        Some(Security::Plain) => plain = plain.or(Some(span)),
                         // What names a version says more than what does not.
                         Some(Security::Tls) if security != Security::Plain => {}
                         Some(said) => security = said,
@@ -76,9 +76,9 @@ pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<C
                 Err(SpanError { reason, .. }) => {
                     warnings.push(format!(
                         "the seed at offset {} of session.save_path is ignored: {reason}",
-                        piece.at()
+                        span.at()
                     ));
-                    unusable.get_or_insert((piece, reason));
+                    unusable.get_or_insert((span, reason));
                 }
             },
             _ => {}
@@ -87,12 +87,12 @@ pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<C
     let mut seeds = seeds.into_iter();
     let Some(address) = seeds.next() else {
         return Err(match unusable {
-            Some((piece, reason)) => piece.fault(format!("{NO_SEEDS}: {reason}")),
-            None => text.fault(format!("{NO_SEEDS}: a cluster needs seed[]=host:port")),
+            Some((span, reason)) => span.error(format!("{NO_SEEDS}: {reason}")),
+            None => text.error(format!("{NO_SEEDS}: a cluster needs seed[]=host:port")),
         });
     };
     if let Some(plain) = plain.filter(|_| security != Security::Plain) {
-        return Err(plain.fault("tcp:// is plain text, and other parameters ask for TLS"));
+        return Err(plain.error("tcp:// is plain text, and other parameters ask for TLS"));
     }
     let site = Site {
         address,
@@ -131,7 +131,7 @@ pub(super) fn seed(value: Span<'_>) -> Result<(Option<Security>, Address), SpanE
         None => None,
         Some(Some((Form::Tcp, security))) => Some(security),
         Some(_) => {
-            return Err(site.fault("before its host only tcp://, tls:// or ssl:// may stand"));
+            return Err(site.error("before its host only tcp://, tls:// or ssl:// may stand"));
         }
     };
     Ok((security, address::tcp(site, Form::Cluster.default_port())?))
@@ -147,7 +147,7 @@ fn cluster(
     let others = mem::take(&mut place.site.others);
     let mut failover = Failover::default();
     let node = options::host(place, text, warnings, |given| {
-        let refuse = |reason: &str| Err(given.piece.fault(reason));
+        let refuse = |reason: &str| Err(given.span.error(reason));
         match (given.name, given.key) {
             ("weight", None) => return refuse(NO_WEIGHT),
             ("database", None) if options::number(given.value) != Ok(0) => {

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use super::address::{Form, announced, locate, site, split_scheme};
 use super::cluster::is_query;
-use super::piece::{Span, is_separator, is_space};
 use super::query::{self, Kind, has_known_parameter};
+use super::span::{Span, is_separator, is_space};
 
 /// The text with `***` for what may be secret. Control characters are
 /// replaced, so that the text fits into one line of a log.

@@ -6,8 +6,8 @@ use crate::config::server::Host;
 
 use super::address::{Form, Place};
 use super::auth::AuthParameters;
-use super::piece::{Span, SpanError};
 use super::query::{self, Kind, Parameter};
+use super::span::{Span, SpanError};
 use super::tls::{self, switch};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(super) struct Given<'a> {
     pub key: Option<&'a str>,
     pub value: &'a str,
     /// All of it, as it stands in the text.
-    pub piece: Span<'a>,
+    pub span: Span<'a>,
 }
 
 /// Applies the query of `place`, which is all of `part`, to its defaults.
@@ -60,14 +60,14 @@ pub(super) fn host(
     let mut database = None;
     let mut auth = AuthParameters::new("auth");
     for parameter in place.site.query.into_iter().flat_map(query::parameters) {
-        let piece = parameter.piece;
+        let span = parameter.span;
         let (name, key) = parameter.decoded_name()?;
         let value = parameter.value.decoded(true)?;
-        let named = |reason: &str| piece.fault(format!("{name} {reason}"));
+        let named = |reason: &str| span.error(format!("{name} {reason}"));
         if !parameter.is_set() && parameter.kind() != Kind::Unknown {
-            return Err(piece.fault(format!("{} {NO_VALUE}", parameter.name.shown())));
+            return Err(span.error(format!("{} {NO_VALUE}", parameter.name.shown())));
         }
-        if own(&Given { name: &name, key: key.as_deref(), value: &value, piece })? {
+        if own(&Given { name: &name, key: key.as_deref(), value: &value, span })? {
             continue;
         }
         match (name.as_str(), key.as_deref()) {
@@ -92,13 +92,13 @@ pub(super) fn host(
             }
             ("database", None) => database = Some(number(&value).map_err(named)?),
             ("prefix", None) => host.prefix = Some(value),
-            ("auth", key) => auth.add(key, value, piece)?,
+            ("auth", key) => auth.add(key, value, span)?,
             ("stream", Some(option)) => stream(&mut host, option, value, &parameter)?,
-            ("stream", None) => return Err(piece.fault("stream needs an [option]")),
+            ("stream", None) => return Err(span.error("stream needs an [option]")),
             _ => warnings.push(format!(
                 "unknown parameter '{}' at offset {} of session.save_path is ignored",
                 parameter.name.shown(),
-                piece.at(),
+                span.at(),
             )),
         }
     }
@@ -108,10 +108,10 @@ pub(super) fn host(
         (Some(path), None) if place.form != Form::Tcp => path,
         (Some(path), database) if path == database.unwrap_or(0) => path,
         (Some(path), Some(database)) => {
-            return Err(part.fault(format!("/{path} and database={database} disagree")));
+            return Err(part.error(format!("/{path} and database={database} disagree")));
         }
         (Some(path), None) => {
-            return Err(part.fault(match super::is_beside_phpredis() {
+            return Err(part.error(match super::is_beside_phpredis() {
                 true => format!(
                     "phpredis ignores /{path} here: write ?database={path}, or redis:// or rediss://"
                 ),
@@ -124,7 +124,7 @@ pub(super) fn host(
     };
     host.auth = match (place.auth, auth.finish(part)?) {
         (Some(one), Some(other)) if one != other => {
-            return Err(part.fault("auth= and what stands before the @ disagree"));
+            return Err(part.error("auth= and what stands before the @ disagree"));
         }
         (one, other) => one.or(other),
     };
@@ -138,11 +138,11 @@ fn stream(
     parameter: &Parameter<'_>,
 ) -> Result<(), SpanError> {
     let Some(tls) = &mut host.tls else {
-        return Err(parameter.piece.fault("stream[...] needs tls:// or another scheme with TLS"));
+        return Err(parameter.span.error("stream[...] needs tls:// or another scheme with TLS"));
     };
     tls::set(tls, option, value).map_err(|reason| {
         let name = parameter.name.shown();
-        parameter.piece.fault(format!("{name} {reason}"))
+        parameter.span.error(format!("{name} {reason}"))
     })
 }
 

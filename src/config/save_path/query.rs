@@ -4,12 +4,12 @@
 //! ordinary character, as phpredis puts the fragment back onto the query.
 
 use super::cluster;
-use super::piece::{Span, SpanError};
+use super::span::{Span, SpanError};
 
 /// One parameter as it stands in the text.
 pub(super) struct Parameter<'a> {
     /// All of it.
-    pub piece: Span<'a>,
+    pub span: Span<'a>,
     /// Before the `=`, not decoded.
     pub name: Span<'a>,
     /// Behind the `=`, not decoded; empty without one, as in PHP.
@@ -29,13 +29,13 @@ pub(super) enum Kind {
 
 /// The parameters in the order of the text.
 pub(super) fn parameters(query: Span<'_>) -> impl Iterator<Item = Parameter<'_>> {
-    query.split(|c| c == '&').filter(|piece| !piece.is_empty()).map(parameter)
+    query.split(|c| c == '&').filter(|span| !span.is_empty()).map(parameter)
 }
 
 /// Reads one parameter.
-pub(super) fn parameter(piece: Span<'_>) -> Parameter<'_> {
-    let (name, value) = piece.split_once("=").unwrap_or_else(|| (piece, piece.after(piece.len())));
-    Parameter { piece, name, value }
+pub(super) fn parameter(span: Span<'_>) -> Parameter<'_> {
+    let (name, value) = span.split_once("=").unwrap_or_else(|| (span, span.after(span.len())));
+    Parameter { span, name, value }
 }
 
 /// A decoded name: `stream[cafile]` is `("stream", Some("cafile"))`.
@@ -57,7 +57,7 @@ impl Parameter<'_> {
 
     /// Whether there is a `=`.
     pub fn is_set(&self) -> bool {
-        self.name.len() < self.piece.len()
+        self.name.len() < self.span.len()
     }
 
     /// How much of it may be shown.

@@ -6,8 +6,8 @@ use crate::config::server::Host;
 
 use super::auth::AuthParameters;
 use super::options::{self, NO_WEIGHT};
-use super::piece::{Span, SpanError};
 use super::read_alone;
+use super::span::{Span, SpanError};
 
 /// A service and who knows where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +33,8 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Sentine
     let mut sentinel_auth = AuthParameters::new("sentinel_auth");
     let server = options::host(place, text, warnings, |given| {
         match (given.name, given.key) {
-            ("weight", None) => return Err(given.piece.fault(NO_WEIGHT)),
-            ("sentinel_auth", key) => {
-                sentinel_auth.add(key, given.value.to_owned(), given.piece)?
-            }
+            ("weight", None) => return Err(given.span.error(NO_WEIGHT)),
+            ("sentinel_auth", key) => sentinel_auth.add(key, given.value.to_owned(), given.span)?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -4,7 +4,7 @@
 
 use crate::config::server::Host;
 
-use super::piece::{Span, SpanError, is_separator};
+use super::span::{Span, SpanError, is_separator};
 use super::{STANDS_ALONE, address, options, query};
 
 /// The servers of a save path, in the order of the text; never empty.
@@ -38,7 +38,7 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standal
         let is_close = secret.is_some_and(|secret| secret.end() + 1 == part.at());
         if may_be_secret && is_close && !query::has_known_parameter(part) {
             return Err(
-                part.fault(format!("what follows the value before it is no server: {IN_SECRET}"))
+                part.error(format!("what follows the value before it is no server: {IN_SECRET}"))
             );
         }
         before = Some(part);
@@ -46,18 +46,18 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standal
         if let Some((form, _)) = scheme.and_then(address::announced)
             && form.stands_alone()
         {
-            return Err(part.fault(STANDS_ALONE));
+            return Err(part.error(STANDS_ALONE));
         }
-        let place = address::place(part).map_err(|fault| match may_be_secret {
-            true if !fault.reason.contains("%2C") => {
-                SpanError { reason: format!("{} ({IN_SECRET})", fault.reason), ..fault }
+        let place = address::place(part).map_err(|error| match may_be_secret {
+            true if !error.reason.contains("%2C") => {
+                SpanError { reason: format!("{} ({IN_SECRET})", error.reason), ..error }
             }
-            _ => fault,
+            _ => error,
         });
         let host = options::host(place?, part, warnings, |_| Ok(false))?;
         total = total
             .checked_add(host.weight)
-            .ok_or_else(|| part.fault("the sum of all weights is over 4294967295"))?;
+            .ok_or_else(|| part.error("the sum of all weights is over 4294967295"))?;
         hosts.push(host);
     }
     Ok(Standalone { hosts })

@@ -47,7 +47,7 @@ impl<'a> Span<'a> {
         self.at
     }
 
-    /// Offset of the first byte behind this piece, in the whole text.
+    /// Offset of the first byte behind this span, in the whole text.
     pub fn end(self) -> usize {
         self.at + self.text.len()
     }
@@ -60,19 +60,19 @@ impl<'a> Span<'a> {
         self.text.is_empty()
     }
 
-    /// Where in this piece the first `pattern` is.
+    /// Where in this span the first `pattern` is.
     pub fn find(self, pattern: impl Pattern) -> Option<usize> {
         pattern.find_in(self.text)
     }
 
-    /// The part before byte `index` of this piece, and the rest.
+    /// The part before byte `index` of this span, and the rest.
     pub fn split_at(self, index: usize) -> (Self, Self) {
         let (head, tail) = self.text.split_at_checked(index).unwrap_or((self.text, ""));
         let part = |text, at| Self { text, at, ..self };
         (part(head, self.at), part(tail, self.at + head.len()))
     }
 
-    /// The part from byte `index` of this piece on.
+    /// The part from byte `index` of this span on.
     pub fn after(self, index: usize) -> Self {
         self.split_at(index).1
     }
@@ -138,9 +138,9 @@ impl<'a> Span<'a> {
             rest = tail;
         }
         if bytes.contains(&0) {
-            return Err(self.fault("it holds a NUL byte"));
+            return Err(self.error("it holds a NUL byte"));
         }
-        String::from_utf8(bytes).map_err(|_| self.fault("it is not UTF-8"))
+        String::from_utf8(bytes).map_err(|_| self.error("it is not UTF-8"))
     }
 
     /// For a message: the text, or `***` where it may be a secret.
@@ -154,7 +154,7 @@ impl<'a> Span<'a> {
         let Some(variable) = self.unexpanded() else {
             return Ok(());
         };
-        Err(variable.fault(format!(
+        Err(variable.error(format!(
             "{} is still there: that environment variable is not set, \
              or PHP does not expand it here (it does in php.ini)",
             variable.shown()
@@ -171,7 +171,7 @@ impl<'a> Span<'a> {
     }
 
     /// Says what is wrong here.
-    pub fn fault(self, reason: impl Display) -> SpanError {
+    pub fn error(self, reason: impl Display) -> SpanError {
         SpanError { at: self.at, reason: reason.to_string() }
     }
 }
