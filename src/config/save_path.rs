@@ -6,36 +6,42 @@
 //! comment says otherwise. A form is known by its look: which handler the
 //! text is for does not matter.
 //!
+//! From top to bottom; each file uses those below it:
+//!
 //! - `standalone`, `sentinel`, `cluster`: the topologies and their forms
-//! - `span`: a part of the text that knows its offset, for error messages
-//! - `address`: scheme, user and password, hosts, ports, path
-//! - `query`, `options`, `auth`, `tls`: the parameters behind the `?`
+//! - `options`, `auth`, `tls`: what the parameters behind the `?` mean
+//! - `place`: everything up to the `?`
 //! - `mask`: hides passwords in everything that is shown
+//! - `site`: hosts and path; `query`: which parameters there are
+//! - `host`, `scheme`: one host, and what stands before `://`
+//! - `span`: a part of the text that knows its offset, for error messages
 
-mod address;
 mod auth;
 mod cluster;
+mod host;
 mod mask;
 mod options;
+mod place;
 mod query;
+mod scheme;
 mod sentinel;
+mod site;
 mod span;
 mod standalone;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 pub use cluster::{Cluster, Failover};
 pub use mask::{masked, masked_in, masked_refusal, with_entities};
+pub use options::notice_phpredis;
 pub use sentinel::Sentinel;
 pub use standalone::Standalone;
 
 use crate::config::server::STILL_FILES;
 use crate::error::Error;
 
-use address::{Form, Place};
+use scheme::Form;
 use span::{Span, SpanError};
 
 /// What `session.save_path` says.
@@ -119,10 +125,6 @@ impl SavePath {
     }
 }
 
-/// What is said where a sentinel or cluster URL has company.
-const STANDS_ALONE: &str = "a sentinel or cluster URL stands alone: nothing may be before or \
-                            behind it (a space is written %20)";
-
 /// Reads the whole text.
 fn read(text: Span<'_>) -> Result<Parsed, SpanError> {
     if let Some(at) = text.find('\0') {
@@ -136,11 +138,11 @@ fn read(text: Span<'_>) -> Result<Parsed, SpanError> {
     }
     refuse_files(inner)?;
     let mut warnings = Vec::new();
-    let form = address::split_scheme(inner).0.and_then(address::announced).map(|(form, _)| form);
+    let form = scheme::split_scheme(inner).0.and_then(scheme::announced).map(|(form, _)| form);
     let topology = match form {
         Some(Form::Sentinel) => Topology::Sentinel(sentinel::read(inner, &mut warnings)?),
         Some(Form::Cluster) => Topology::Cluster(cluster::read(inner, &mut warnings)?),
-        None if cluster::is_query(inner) => {
+        None if query::is_query(inner) => {
             Topology::Cluster(cluster::read_query(inner, &mut warnings)?)
         }
         None | Some(Form::Unix | Form::Tcp | Form::Url) => {
@@ -165,25 +167,4 @@ fn refuse_files(text: Span<'_>) -> Result<(), SpanError> {
         true => Err(text.error(format!("seed[] {}", options::NO_VALUE))),
         false => Ok(()),
     }
-}
-
-/// Whether phpredis is loaded, which may read the same save path elsewhere.
-static BESIDE_PHPREDIS: AtomicBool = AtomicBool::new(false);
-
-/// From now on, messages say where phpredis would do something else.
-pub fn notice_phpredis() {
-    BESIDE_PHPREDIS.store(true, Ordering::Relaxed);
-}
-
-fn is_beside_phpredis() -> bool {
-    BESIDE_PHPREDIS.load(Ordering::Relaxed)
-}
-
-/// Reads a URL that must be all of `text` up to its query.
-fn read_alone(text: Span<'_>) -> Result<Place<'_>, SpanError> {
-    text.refuse_variable()?;
-    if let Some(at) = text.find(span::is_space) {
-        return Err(text.after(at).error(STANDS_ALONE));
-    }
-    address::place(text)
 }

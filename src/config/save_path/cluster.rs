@@ -5,11 +5,13 @@ use std::{iter, mem};
 
 use crate::config::server::{Address, Host};
 
-use super::address::{self, Form, Place, Security, Site};
+use super::host::seed;
 use super::options::{self, Given, NO_WEIGHT};
-use super::query::{self, Kind};
-use super::read_alone;
-use super::span::{Span, SpanError, is_separator};
+use super::place::{Place, read_alone, refuse_variable};
+use super::query;
+use super::scheme::{Form, Security};
+use super::site::Site;
+use super::span::{Span, SpanError};
 
 /// A cluster, and through which nodes to find it.
 ///
@@ -51,7 +53,7 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Cluster
 /// # Errors
 /// As for a URL, and when there is no usable seed.
 pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Cluster, SpanError> {
-    text.refuse_variable()?;
+    refuse_variable(text)?;
     let mut seeds = Vec::new();
     let mut unusable = None;
     let mut security = Security::Plain;
@@ -107,35 +109,6 @@ pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<C
 
 /// phpredis' words.
 const NO_SEEDS: &str = "No valid seeds detected";
-
-/// Whether the text is a query and no list of servers: its first `=` stands
-/// where a server would be, and there is a parameter in it that exists. No
-/// server's name or path can look like that.
-pub(super) fn is_query(text: Span<'_>) -> bool {
-    let (name, rest) = text.split_before('=');
-    let in_server = |c: char| matches!(c, '?' | '/' | '#' | ':' | '@') || is_separator(c);
-    !rest.is_empty()
-        && name.find(in_server).is_none()
-        && query::parameters(text)
-            .any(|parameter| parameter.is_set() && parameter.kind() != Kind::Unknown)
-}
-
-/// Reads the value of `seed[]`, and whether it asks for TLS or for plain text.
-///
-/// # Errors
-/// Why it cannot be used. The offset means nothing: the value is decoded.
-pub(super) fn seed(value: Span<'_>) -> Result<(Option<Security>, Address), SpanError> {
-    let value = value.decoded(true)?;
-    let (scheme, site) = address::split_scheme(Span::of(&value));
-    let security = match scheme.map(address::announced) {
-        None => None,
-        Some(Some((Form::Tcp, security))) => Some(security),
-        Some(_) => {
-            return Err(site.error("before its host only tcp://, tls:// or ssl:// may stand"));
-        }
-    };
-    Ok((security, address::tcp(site, Form::Cluster.default_port())?))
-}
 
 /// Reads the parameters. `is_done` says which of them have been read before.
 fn cluster(

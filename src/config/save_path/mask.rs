@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::address::{Form, announced, locate, site, split_scheme};
-use super::cluster::is_query;
-use super::query::{self, Kind, has_known_parameter};
+use super::query::{self, Kind, has_known_parameter, is_query};
+use super::scheme::{Form, announced, split_scheme};
+use super::site::{locate, site};
 use super::span::{Span, is_separator, is_space};
 
 /// The text with `***` for what may be secret. Control characters are
@@ -121,9 +121,10 @@ pub fn with_entities(text: &str) -> String {
     escaped
 }
 
-/// Whether a part of `range` may be secret.
-pub(super) fn hides(text: &str, range: Range<usize>) -> bool {
-    hidden(text).iter().any(|hidden| hidden.start < range.end && range.start < hidden.end)
+/// For a message: the text, or `***` where it may be a secret.
+pub(super) fn shown(span: Span<'_>) -> &str {
+    let is_hidden = |hidden: &Range<usize>| hidden.start < span.end() && span.at() < hidden.end;
+    if hidden(span.whole()).iter().any(is_hidden) { "***" } else { span.text() }
 }
 
 /// What may be secret, in the order of the text; nothing twice.

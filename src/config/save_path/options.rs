@@ -1,12 +1,16 @@
 //! What the parameters of a server mean, their defaults and limits.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::config::server::Host;
 
-use super::address::{Form, Place};
 use super::auth::AuthParameters;
+use super::host::digits;
+use super::mask::shown;
+use super::place::Place;
 use super::query::{self, Kind, Parameter};
+use super::scheme::Form;
 use super::span::{Span, SpanError};
 use super::tls::{self, switch};
 
@@ -24,6 +28,18 @@ pub(super) const NO_WEIGHT: &str = "weight makes no sense here: it shares sessio
 pub(super) const NO_VALUE: &str = "has no value: is the value of session.save_path in double \
                                    quotes? PHP cuts it at the = otherwise (for an empty value \
                                    write the = too)";
+
+/// Whether phpredis is loaded, which may read the same save path elsewhere.
+static BESIDE_PHPREDIS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, messages say where phpredis would do something else.
+pub fn notice_phpredis() {
+    BESIDE_PHPREDIS.store(true, Ordering::Relaxed);
+}
+
+fn is_beside_phpredis() -> bool {
+    BESIDE_PHPREDIS.load(Ordering::Relaxed)
+}
 
 /// One parameter, decoded.
 pub(super) struct Given<'a> {
@@ -65,7 +81,7 @@ pub(super) fn host(
         let value = parameter.value.decoded(true)?;
         let named = |reason: &str| span.error(format!("{name} {reason}"));
         if !parameter.is_set() && parameter.kind() != Kind::Unknown {
-            return Err(span.error(format!("{} {NO_VALUE}", parameter.name.shown())));
+            return Err(span.error(format!("{} {NO_VALUE}", shown(parameter.name))));
         }
         if own(&Given { name: &name, key: key.as_deref(), value: &value, span })? {
             continue;
@@ -97,7 +113,7 @@ pub(super) fn host(
             ("stream", None) => return Err(span.error("stream needs an [option]")),
             _ => warnings.push(format!(
                 "unknown parameter '{}' at offset {} of session.save_path is ignored",
-                parameter.name.shown(),
+                shown(parameter.name),
                 span.at(),
             )),
         }
@@ -111,7 +127,7 @@ pub(super) fn host(
             return Err(part.error(format!("/{path} and database={database} disagree")));
         }
         (Some(path), None) => {
-            return Err(part.error(match super::is_beside_phpredis() {
+            return Err(part.error(match is_beside_phpredis() {
                 true => format!(
                     "phpredis ignores /{path} here: write ?database={path}, or redis:// or rediss://"
                 ),
@@ -141,7 +157,7 @@ fn stream(
         return Err(parameter.span.error("stream[...] needs tls:// or another scheme with TLS"));
     };
     tls::set(tls, option, value).map_err(|reason| {
-        let name = parameter.name.shown();
+        let name = shown(parameter.name);
         parameter.span.error(format!("{name} {reason}"))
     })
 }
@@ -155,7 +171,7 @@ fn weight(value: &str) -> Result<u32, &'static str> {
 
 /// Spaces around it are fine, as PHP ignores them too.
 pub(super) fn number(value: &str) -> Result<u32, &'static str> {
-    query::digits(value.trim()).ok_or("must be a whole number from 0 to 4294967295")
+    digits(value.trim()).ok_or("must be a whole number from 0 to 4294967295")
 }
 
 fn timeout(value: &str) -> Result<Duration, &'static str> {

@@ -3,8 +3,8 @@
 //! Knows which parameters exist; `options` knows what they mean. A `#` is an
 //! ordinary character, as phpredis puts the fragment back onto the query.
 
-use super::cluster;
-use super::span::{Span, SpanError};
+use super::host;
+use super::span::{Span, SpanError, is_separator};
 
 /// One parameter as it stands in the text.
 pub(super) struct Parameter<'a> {
@@ -78,7 +78,7 @@ impl Parameter<'_> {
                     | "cafile" | "capath" | "local_cert" | "local_pk" | "SNI_enabled",
                 ),
             ) => Kind::Open,
-            ("seed", _) if cluster::seed(self.value).is_ok() => Kind::Open,
+            ("seed", _) if host::seed(self.value).is_ok() => Kind::Open,
             ("auth" | "sentinel_auth" | "seed", _) | ("stream", Some(_)) => Kind::Secret,
             _ => Kind::Unknown,
         }
@@ -100,8 +100,13 @@ pub(super) fn ends_in_secret(text: Span<'_>) -> bool {
     kinds.filter(|kind| *kind != Kind::Unknown).last() == Some(Kind::Secret)
 }
 
-/// A number without sign or space.
-pub(super) fn digits(text: &str) -> Option<u32> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| plain)
+/// Whether the text is a query and no list of servers: its first `=` stands
+/// where a server would be, and there is a parameter in it that exists. No
+/// server's name or path can look like that.
+pub(super) fn is_query(text: Span<'_>) -> bool {
+    let (name, rest) = text.split_before('=');
+    let in_server = |c: char| matches!(c, '?' | '/' | '#' | ':' | '@') || is_separator(c);
+    !rest.is_empty()
+        && name.find(in_server).is_none()
+        && parameters(text).any(|parameter| parameter.is_set() && parameter.kind() != Kind::Unknown)
 }

@@ -6,7 +6,7 @@ use crate::config::server::Host;
 
 use super::auth::AuthParameters;
 use super::options::{self, NO_WEIGHT};
-use super::read_alone;
+use super::place::read_alone;
 use super::span::{Span, SpanError};
 
 /// A service and who knows where it is.

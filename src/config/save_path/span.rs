@@ -3,8 +3,6 @@
 
 use std::fmt::Display;
 
-use super::mask;
-
 /// What is wrong with the text, and where. The reason shows no secret.
 #[derive(Debug)]
 pub(super) struct SpanError {
@@ -36,6 +34,11 @@ impl<'a> Span<'a> {
     /// The whole text.
     pub fn of(whole: &'a str) -> Self {
         Self { whole, text: whole, at: 0 }
+    }
+
+    /// The text that it is a part of.
+    pub fn whole(self) -> &'a str {
+        self.whole
     }
 
     pub fn text(self) -> &'a str {
@@ -141,33 +144,6 @@ impl<'a> Span<'a> {
             return Err(self.error("it holds a NUL byte"));
         }
         String::from_utf8(bytes).map_err(|_| self.error("it is not UTF-8"))
-    }
-
-    /// For a message: the text, or `***` where it may be a secret.
-    pub fn shown(self) -> &'a str {
-        if mask::hides(self.whole, self.at..self.end()) { "***" } else { self.text }
-    }
-
-    /// # Errors
-    /// PHP left a `${NAME}` in the text.
-    pub fn refuse_variable(self) -> Result<(), SpanError> {
-        let Some(variable) = self.unexpanded() else {
-            return Ok(());
-        };
-        Err(variable.error(format!(
-            "{} is still there: that environment variable is not set, \
-             or PHP does not expand it here (it does in php.ini)",
-            variable.shown()
-        )))
-    }
-
-    /// The first `${NAME}`.
-    fn unexpanded(self) -> Option<Self> {
-        let start = self.after(self.find("${")?);
-        let (variable, _) = start.split_at(start.find('}')? + 1);
-        let name = variable.text().get(2..variable.len() - 1)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        (!name.is_empty() && name.chars().all(plain)).then_some(variable)
     }
 
     /// Says what is wrong here.

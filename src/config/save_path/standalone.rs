@@ -4,8 +4,9 @@
 
 use crate::config::server::Host;
 
+use super::place::{self, STANDS_ALONE, refuse_variable};
 use super::span::{Span, SpanError, is_separator};
-use super::{STANDS_ALONE, address, options, query};
+use super::{options, query, scheme};
 
 /// The servers of a save path, in the order of the text; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +32,9 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standal
     let mut total: u32 = 0;
     let mut before: Option<Span<'_>> = None;
     for part in text.split(is_separator).filter(|part| !part.is_empty()) {
-        part.refuse_variable()?;
+        refuse_variable(part)?;
         let secret = before.filter(|before| query::ends_in_secret(*before));
-        let may_be_secret = secret.is_some() && address::split_scheme(part).0.is_none();
+        let may_be_secret = secret.is_some() && scheme::split_scheme(part).0.is_none();
         // A list has more between its servers, or says what the next one is.
         let is_close = secret.is_some_and(|secret| secret.end() + 1 == part.at());
         if may_be_secret && is_close && !query::has_known_parameter(part) {
@@ -42,13 +43,13 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standal
             );
         }
         before = Some(part);
-        let scheme = address::split_scheme(part).0;
-        if let Some((form, _)) = scheme.and_then(address::announced)
+        let announced = scheme::split_scheme(part).0.and_then(scheme::announced);
+        if let Some((form, _)) = announced
             && form.stands_alone()
         {
             return Err(part.error(STANDS_ALONE));
         }
-        let place = address::place(part).map_err(|error| match may_be_secret {
+        let place = place::place(part).map_err(|error| match may_be_secret {
             true if !error.reason.contains("%2C") => {
                 SpanError { reason: format!("{} ({IN_SECRET})", error.reason), ..error }
             }
