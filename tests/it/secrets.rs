@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::php::Php;
-use crate::support::process::free_port;
+use crate::support::process::closed_port;
 use crate::support::proxy::{Fault, RecordingProxy};
 use crate::support::scripted::ScriptedServer;
 use crate::support::servers::{ClientCert, Options, RedisServer};
@@ -88,7 +88,7 @@ fn assert_tells_no_secret(what: &str, text: &str) {
 
 /// Save paths that do not work, with a secret in each place that may hold one.
 fn save_paths(server: &RedisServer, dir: &Path) -> Vec<String> {
-    let (addr, closed) = (server.addr(), format!("127.0.0.1:{}", free_port()));
+    let (addr, closed) = (server.addr(), format!("127.0.0.1:{}", closed_port()));
     let tls = format!("127.0.0.1:{}", server.tls_port());
     let ca = server.certs().ca.display();
     let key = dir.join("encrypted.key");
@@ -327,7 +327,7 @@ fn servers_without_a_command_leave_no_password_id_or_data_anywhere() {
 #[test]
 fn php_s_own_information_shows_no_password() {
     let files = Files::new();
-    let save_path = format!("tcp://127.0.0.1:{}?auth={PASSWORD}", free_port());
+    let save_path = format!("tcp://127.0.0.1:{}?auth={PASSWORD}", closed_port());
     let php = files.php(&save_path, false);
     let binary = std::env::var_os("TEST_PHP_EXECUTABLE").unwrap_or_else(|| "php".into());
     for arguments in [&["-i"][..], &["--ri", "redis_session"], &["--ri", "session"], &["-m"]] {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::certs::Certs;
 use crate::support::cluster::{Cluster, ClusterOptions};
 use crate::support::locking::scene::{
     LEASE, SECOND, inside, joining, queue, received, storing, ttl, wait_at,
@@ -24,6 +23,7 @@ use redis_session::lock::token::Token;
 use redis_session::registry::locks_of;
 use redis_session::session::store::{Left, Store};
 use redis_session::topology::{Backend, ReadRouting, SessionLocation};
+use servers::certs::Certs;
 
 /// So many that each host of a list and each node of a cluster has some.
 const SESSIONS: u8 = 24;

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::certs::Certs;
 use crate::support::scripted::ScriptedServer;
 use crate::support::servers::{ClientCert, Options, RedisServer};
 use crate::support::site::{Site, php, warnings};
+use servers::certs::Certs;
 use tempfile::TempDir;
 
 const STORE: &str = "session_id('tls'); session_start(); $_SESSION['n'] = 7;
@@ -108,7 +108,7 @@ fn an_unknown_ca_is_refused_and_called_that() {
     }
     // A CA of the same name, but with another key.
     let dir = TempDir::new().unwrap();
-    let other = Certs::create(dir.path());
+    let other = Certs::make(dir.path()).unwrap();
     let refusal = refusal(&save_path(&server, "127.0.0.1", &[("cafile", text(&other.ca))]));
     assert!(refusal.contains("invalid peer certificate"), "{refusal}");
 }
@@ -259,7 +259,7 @@ fn files_are_read_again_when_they_change() {
     assert_eq!(visit(&mut server).ok(), "1");
 
     let elsewhere = TempDir::new().unwrap();
-    let others = Certs::create(elsewhere.path());
+    let others = Certs::make(elsewhere.path()).unwrap();
     put(&others.ca, "ca.pem");
     assert!(
         visit(&mut server).warning().contains("hold an issuer of that name, but with another key")

@@ -7,15 +7,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::certs::Certs;
 use crate::support::cluster::{Cluster, ClusterOptions, ask, calls, session_key};
 use crate::support::php::Php;
-use crate::support::process::{free_port, wait_until};
+use crate::support::process::{closed_port, wait_until};
 use crate::support::proxy::{Fault, RecordingProxy};
 use crate::support::scripted::ScriptedServer;
 use crate::support::sentinel::{SERVICE, Sentinel, SentinelOptions};
 use crate::support::servers::{Options, RedisServer};
 use crate::support::site::{Site, Visit};
+use servers::certs::Certs;
 
 const COUNT: &str = "session_start(); echo $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0);";
 const READ: &str = "session_start(['read_and_close' => true]); echo $_SESSION['n'] ?? 'none';";
@@ -46,7 +46,7 @@ fn assert_warning(visit: &Visit, words: &[&str]) {
 fn sentinels_that_are_of_no_use_are_named_with_the_reason() {
     let plain = RedisServer::start(Options::default());
     let http = ScriptedServer::http();
-    let down = format!("127.0.0.1:{}", free_port());
+    let down = format!("127.0.0.1:{}", closed_port());
     let site = sentinels(&[&down, &plain.addr(), &http.addr()]);
     let visit = site.visit("visitor", COUNT);
     println!("{}", visit.warning());
@@ -58,7 +58,7 @@ fn one_sentinel_that_is_right_is_enough() {
     let service = Sentinel::start(SentinelOptions { replicas: 0, ..Default::default() });
     let plain = RedisServer::start(Options::default());
     let http = ScriptedServer::http();
-    let down = format!("127.0.0.1:{}", free_port());
+    let down = format!("127.0.0.1:{}", closed_port());
     let right = service.sentinels()[0].addr();
     let site = sentinels(&[&down, &plain.addr(), &http.addr(), &right]);
     assert_eq!(site.visit("visitor", COUNT).ok(), "1");
@@ -80,7 +80,7 @@ fn a_service_that_nobody_knows_is_named() {
 fn a_sentinel_that_names_a_replica_or_nobody_is_named_unless_another_one_is_right() {
     let service = Sentinel::start(SentinelOptions { replicas: 1, ..Default::default() });
     let right = service.sentinels()[0].addr();
-    for (port, reason) in [(service.server(1).port(), "replica"), (free_port(), "refused")] {
+    for (port, reason) in [(service.server(1).port(), "replica"), (closed_port(), "refused")] {
         let liar = ScriptedServer::sentinel_naming(port);
         let site = sentinels(&[&liar.addr()]);
         let visit = site.visit("visitor", COUNT);
@@ -220,7 +220,7 @@ fn a_primary_that_is_being_replaced_is_left_alone() {
 fn seeds_that_are_of_no_use_are_named_with_the_reason() {
     let plain = RedisServer::start(Options::default());
     let http = ScriptedServer::http();
-    let down = format!("127.0.0.1:{}", free_port());
+    let down = format!("127.0.0.1:{}", closed_port());
     let path = format!("seed[]={down}&seed[]={}&seed[]={}&timeout=1", plain.addr(), http.addr());
     let visit = Site::start(&php("rediscluster", &path)).visit("visitor", COUNT);
     println!("{}", visit.warning());
@@ -232,7 +232,7 @@ fn one_seed_that_is_right_is_enough() {
     let cluster = Cluster::start(ClusterOptions::default());
     let plain = RedisServer::start(Options::default());
     let http = ScriptedServer::http();
-    let down = format!("127.0.0.1:{}", free_port());
+    let down = format!("127.0.0.1:{}", closed_port());
     let path = format!(
         "seed[]={down}&seed[]={}&seed[]={}&{}",
         plain.addr(),
@@ -248,7 +248,7 @@ fn one_seed_that_is_right_is_enough() {
 
 #[test]
 fn a_seed_with_a_wrong_map_or_a_wrong_redirection_is_named() {
-    let nobody = free_port();
+    let nobody = closed_port();
     let says_moved = format!("-MOVED 1 127.0.0.1:{nobody}\r\n").into_bytes();
     let itself: std::sync::Arc<std::sync::OnceLock<u16>> = std::sync::Arc::default();
     for redirects in [false, true] {

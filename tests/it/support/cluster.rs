@@ -1,51 +1,23 @@
-//! A real Redis Cluster: primaries, each with as many replicas as asked for.
+//! A real Redis Cluster: that of `tools/servers`, and what tests do to it.
 //!
-//! Nodes have numbers, from 0 to `primaries - 1` those that begin as primaries;
-//! roles change, numbers do not.
+//! Nodes have numbers, from 0 on those that begin as primaries; roles change, numbers do not.
 
-use super::certs::Certs;
-use super::process::{poll, wait_until};
-use super::servers::{ClientCert, Mode, Options, RedisServer};
-use std::collections::HashMap;
+pub use ::servers::cluster::{ClusterOptions, Shard};
+
+use super::process::wait_until;
+use super::servers::{RedisServer, unwrapped};
+use ::servers::certs::Certs;
+use ::servers::folder::Folder;
+use ::servers::{Server, cluster};
 use std::thread;
 use std::time::Duration;
-use tempfile::TempDir;
-
-const PRIMARIES: usize = 3;
-const SLOTS: usize = 16_384;
-/// How long nodes may take to agree on something.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Defaults to three primaries alone, without password and without TLS.
-#[derive(Debug, Clone, Default)]
-pub struct ClusterOptions {
-    /// Of each primary.
-    pub replicas: usize,
-    /// `cluster-node-timeout`. Defaults to one second.
-    pub node_timeout: Option<Duration>,
-    /// As in [`Options`], on each node.
-    pub requirepass: Option<String>,
-    pub users: Vec<String>,
-    /// Whether nodes talk TLS to each other and to clients, beside plain text.
-    pub tls: bool,
-    pub config: Vec<String>,
-}
 
 pub struct Cluster {
     nodes: Vec<RedisServer>,
     /// What the nodes call themselves, in the order of their numbers.
     ids: Vec<String>,
     options: ClusterOptions,
-    certs: Option<(Certs, TempDir)>,
-}
-
-/// Consecutive slots, and the numbers of the nodes that have them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shard {
-    pub first: usize,
-    pub last: usize,
-    pub primary: usize,
-    pub replicas: Vec<usize>,
+    certs: Option<(Certs, Folder)>,
 }
 
 impl Cluster {
@@ -56,75 +28,17 @@ impl Cluster {
 
     /// Returns once all nodes agree that everything is served and replicated.
     pub fn start(options: ClusterOptions) -> Self {
-        let certs = options.tls.then(|| {
-            let dir = TempDir::with_prefix("certs-").unwrap();
-            (Certs::create(dir.path()), dir)
-        });
-        let count = PRIMARIES * (1 + options.replicas);
-        let node = node(&options, certs.as_ref().map(|(certs, _)| certs.clone()));
-        let start = || RedisServer::start(node.clone());
-        // At the same time: a server takes a while to start.
-        let nodes: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        let ids = nodes.iter().map(|node| ask(node, &["CLUSTER", "MYID"])).collect();
-        let cluster = Self { nodes, ids, options, certs };
-        cluster.create();
-        cluster
-    }
-
-    fn create(&self) {
-        let number = |n: usize| n.to_string();
-        for (index, node) in self.nodes.iter().enumerate() {
-            let _: String = ask(node, &["CLUSTER", "SET-CONFIG-EPOCH", &number(index + 1)]);
-        }
-        for (index, node) in self.nodes.iter().enumerate().take(PRIMARIES) {
-            let (first, last) = (SLOTS * index / PRIMARIES, SLOTS * (index + 1) / PRIMARIES - 1);
-            let range = [&number(first), &number(last)];
-            let _: String = ask(node, &["CLUSTER", "ADDSLOTSRANGE", range[0], range[1]]);
-        }
-        let (first, others) = self.nodes.split_first().unwrap();
-        for other in others {
-            let port = if self.options.tls { other.tls_port() } else { other.port() };
-            let (port, bus) = (port.to_string(), other.bus_port().to_string());
-            let _: String = ask(first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
-        }
-        let met = |node: &RedisServer| {
-            let nodes: String = ask(node, &["CLUSTER", "NODES"]);
-            nodes.lines().count() == self.nodes.len() && !nodes.contains("handshake")
-        };
-        let all_met = poll(PATIENCE, || self.nodes.iter().all(met));
-        assert!(all_met, "the nodes have not met:\n{}", self.nodes[0].log());
-        for (index, replica) in self.nodes.iter().enumerate().skip(PRIMARIES) {
-            let _: String = ask(replica, &["CLUSTER", "REPLICATE", &self.ids[index % PRIMARIES]]);
-        }
-        self.await_ready();
+        let cluster::Cluster { nodes, ids, certs } = unwrapped(cluster::Cluster::start(&options));
+        let nodes = nodes.into_iter().map(RedisServer::from).collect();
+        Self { nodes, ids, options, certs }
     }
 
     /// Waits until all nodes that are up see the same, complete cluster, and
     /// all replicas are in sync.
     #[track_caller]
     pub fn await_ready(&self) {
-        let ready = poll(PATIENCE, || self.is_ready());
-        assert!(ready, "the cluster is not ready: {:#?}", self.shards());
-    }
-
-    fn is_ready(&self) -> bool {
-        let expected = self.shards();
-        let up = self.nodes.iter().filter(|node| node.is_up()).count();
-        let seen: usize = owners(&expected).values().map(|shard| 1 + shard.replicas.len()).sum();
-        let slots: usize = expected.iter().map(|shard| shard.last + 1 - shard.first).sum();
-        seen == up
-            && slots == SLOTS
-            && self.live().all(|node| {
-                let info: String = ask(node, &["CLUSTER", "INFO"]);
-                let replication: String = ask(node, &["INFO", "replication"]);
-                self.shards_seen_by(node) == expected
-                    && info.contains("cluster_state:ok")
-                    && !replication.contains("master_link_status:down")
-                    && !replication.contains("master_sync_in_progress:1")
-            })
+        let live: Vec<&Server> = self.live().map(RedisServer::inner).collect();
+        unwrapped(cluster::await_ready(&live, &self.ids));
     }
 
     /// By number.
@@ -165,28 +79,7 @@ impl Cluster {
     }
 
     pub fn shards_seen_by(&self, node: &RedisServer) -> Vec<Shard> {
-        let raw: Vec<redis::Value> = ask(node, &["CLUSTER", "SLOTS"]);
-        let mut shards: Vec<Shard> = raw
-            .into_iter()
-            .map(|entry| {
-                let redis::Value::Array(mut parts) = entry else { panic!("no range: {entry:?}") };
-                let nodes = parts.split_off(2).into_iter().map(|node| self.number(node)).collect();
-                let bounds: (usize, usize) =
-                    redis::from_redis_value(redis::Value::Array(parts)).unwrap();
-                let mut nodes: Vec<usize> = nodes;
-                let primary = nodes.remove(0);
-                nodes.sort_unstable();
-                Shard { first: bounds.0, last: bounds.1, primary, replicas: nodes }
-            })
-            .collect();
-        shards.sort_unstable();
-        shards
-    }
-
-    fn number(&self, node: redis::Value) -> usize {
-        let redis::Value::Array(parts) = &node else { panic!("no node: {node:?}") };
-        let id: String = redis::from_redis_value(parts[2].clone()).unwrap();
-        self.ids.iter().position(|known| *known == id).expect("one of ours")
+        unwrapped(cluster::shards_seen_by(node.inner(), &self.ids))
     }
 
     pub fn slot_of(&self, key: &str) -> usize {
@@ -339,10 +232,7 @@ pub fn calls(node: &RedisServer, command: &str) -> usize {
 
 /// Whether it says so itself. One that breaks off is just changing its role.
 pub fn is_primary(node: &RedisServer) -> bool {
-    let role: redis::RedisResult<String> = node
-        .try_client()
-        .and_then(|mut client| redis::cmd("INFO").arg("replication").query(&mut client));
-    role.is_ok_and(|role| role.contains("role:master"))
+    ::servers::sentinel::is_primary(node.inner())
 }
 
 /// Asks as the default user, over the node's own socket.
@@ -370,35 +260,4 @@ pub fn await_replicas_with(primary: &RedisServer, replicas: usize, key: &str) {
         let wait = redis::cmd("WAIT").arg(replicas).arg(100).query::<usize>(&mut client);
         wait.unwrap() == replicas
     });
-}
-
-fn node(options: &ClusterOptions, certs: Option<Certs>) -> Options {
-    let timeout = options.node_timeout.unwrap_or(Duration::from_secs(1)).as_millis();
-    let mut config = vec![
-        format!("cluster-node-timeout {timeout}"),
-        // A replica that has been cut off takes over all the same.
-        "cluster-replica-validity-factor 0".to_owned(),
-        // Roles change, but nobody adopts a replica of somebody else.
-        "cluster-allow-replica-migration no".to_owned(),
-        "cluster-require-full-coverage no".to_owned(),
-        "repl-diskless-sync-delay 0".to_owned(),
-        "repl-ping-replica-period 1".to_owned(),
-    ];
-    config.extend(options.requirepass.as_ref().map(|password| format!("masterauth {password}")));
-    if options.tls {
-        config.extend(["tls-cluster yes", "tls-replication yes"].map(str::to_owned));
-    }
-    config.extend(options.config.iter().cloned());
-    Options {
-        requirepass: options.requirepass.clone(),
-        users: options.users.clone(),
-        tls: options.tls.then_some(ClientCert::Optional),
-        certs,
-        mode: Mode::ClusterNode,
-        config,
-    }
-}
-
-fn owners(shards: &[Shard]) -> HashMap<usize, &Shard> {
-    shards.iter().map(|shard| (shard.primary, shard)).collect()
 }

@@ -3,7 +3,7 @@
 //! `NUTCRACKER` and `ENVOY` name other binaries. Where there is none, the test
 //! says so and passes.
 
-use super::process::{Process, poll, server_port};
+use super::process::{Process, free_port, poll};
 use std::env;
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -30,7 +30,7 @@ impl Middleman {
             crate::support::skip("there is no twemproxy (on Debian: apt-get install nutcracker)");
             return None;
         }
-        let (port, statistics) = (server_port(), server_port());
+        let (port, statistics) = (free_port(), free_port());
         let auth = password.map_or_else(String::new, |it| format!("  redis_auth: {it}\n"));
         let config = format!(
             "sessions:\n  listen: 127.0.0.1:{port}\n  redis: true\n{auth}  hash: fnv1a_64\n  \
@@ -52,7 +52,7 @@ impl Middleman {
             );
             return None;
         };
-        let port = server_port();
+        let port = free_port();
         let address = |address: &str| {
             let (host, port) = address.rsplit_once(':').unwrap();
             format!("{{socket_address: {{address: {host}, port_value: {port}}}}}")

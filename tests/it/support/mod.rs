@@ -1,7 +1,8 @@
 //! What the integration tests share: real servers, a recording proxy, real PHP.
 //!
 //! - `process`: child processes that never outlive their owner; waiting for conditions
-//! - `servers`: a real `redis-server` per test; `certs`: its TLS certificates; `pki`: odd ones
+//! - `servers`: a real Redis server per test; `pki`: odd certificates. What starts servers
+//!   and makes certificates is the library `tools/servers`
 //! - `proxy`: a TCP proxy that counts round trips and injects faults;
 //!   `resp`: where commands and replies end in a byte stream
 //! - `php`: PHP's command line with this extension; `fpm`: php-fpm with it;
@@ -22,7 +23,6 @@
     missing_docs
 )]
 
-pub mod certs;
 pub mod cluster;
 pub mod fastcgi;
 pub mod fpm;

@@ -1,130 +1,44 @@
-//! A service watched by real sentinels: one primary, replicas, three sentinels.
+//! A service watched by real sentinels: that of `tools/servers`, and what tests do to it.
 //!
 //! Servers have numbers; 0 begins as the primary. Roles change, numbers do not.
 
-use super::certs::Certs;
+pub use ::servers::sentinel::{SERVICE, SentinelOptions};
+
 use super::cluster::{ask, is_primary};
 use super::process::poll;
-use super::servers::{ClientCert, Mode, Options, RedisServer};
-use std::collections::HashMap;
-use std::thread;
-use std::time::Duration;
-use tempfile::TempDir;
-
-const SENTINELS: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What the sentinels call the service.
-pub const SERVICE: &str = "sessions";
-
-/// Defaults to two replicas, without password and without TLS.
-#[derive(Debug, Clone)]
-pub struct SentinelOptions {
-    pub replicas: usize,
-    /// `down-after-milliseconds`.
-    pub down_after: Duration,
-    /// Of the servers.
-    pub requirepass: Option<String>,
-    /// ACL users of the servers, as in redis.conf.
-    pub users: Vec<String>,
-    /// Of the sentinels.
-    pub sentinel_password: Option<String>,
-    /// Whether all talk TLS to each other, and to clients beside plain text.
-    pub tls: bool,
-    /// Whether the sentinels speak the second version of the protocol only, as
-    /// they did before Redis 6.
-    pub resp2: bool,
-}
-
-impl Default for SentinelOptions {
-    fn default() -> Self {
-        Self {
-            replicas: 2,
-            down_after: Duration::from_millis(700),
-            requirepass: None,
-            users: Vec::new(),
-            sentinel_password: None,
-            tls: false,
-            resp2: false,
-        }
-    }
-}
+use super::servers::{RedisServer, unwrapped};
+use ::servers::certs::Certs;
+use ::servers::folder::Folder;
+use ::servers::wait::AGREEMENT;
+use ::servers::{Server, sentinel};
 
 pub struct Sentinel {
     sentinels: Vec<RedisServer>,
     servers: Vec<RedisServer>,
     options: SentinelOptions,
-    certs: Option<(Certs, TempDir)>,
+    certs: Option<(Certs, Folder)>,
 }
 
 impl Sentinel {
     /// Returns once the sentinels know each other and all replicas.
     pub fn start(options: SentinelOptions) -> Self {
-        let certs = options.tls.then(|| {
-            let dir = TempDir::with_prefix("certs-").unwrap();
-            (Certs::create(dir.path()), dir)
-        });
-        let shared = certs.as_ref().map(|(certs, _)| certs.clone());
-        let primary = RedisServer::start(server(&options, shared.clone(), None));
-        let port = if options.tls { primary.tls_port() } else { primary.port() };
-        let replica = server(&options, shared.clone(), Some(port));
-        let replicas = start_all(&replica, options.replicas);
-        let servers: Vec<_> = [primary].into_iter().chain(replicas).collect();
-        let online = || {
-            servers.iter().skip(1).all(|replica| {
-                let info: String = ask(replica, &["INFO", "replication"]);
-                info.contains("master_link_status:up")
-            })
-        };
-        assert!(poll(PATIENCE, online), "a replica is not online:\n{}", servers[1].log());
-        let sentinels = start_all(&sentinel(&options, shared, port), SENTINELS);
-        let all = Self { sentinels, servers, options, certs };
-        all.await_ready();
-        all
+        let all = unwrapped(sentinel::Sentinel::start(&options));
+        let ours = |servers: Vec<Server>| servers.into_iter().map(RedisServer::from).collect();
+        let (sentinels, servers) = (ours(all.sentinels), ours(all.servers));
+        Self { sentinels, servers, options, certs: all.certs }
     }
 
     /// Waits until the sentinels that are up know all others and all servers,
     /// agree on the primary, and replicas are in sync.
     #[track_caller]
     pub fn await_ready(&self) {
-        let states = || {
-            let live = self.sentinels.iter().filter(|sentinel| sentinel.is_up());
-            live.map(|sentinel| self.state_seen_by(sentinel)).collect::<Vec<_>>()
-        };
-        let agree = || {
-            self.primaries().len() == 1
-                && states().iter().all(|state| state.as_deref() == Ok(&*self.port_now()))
-        };
-        assert!(poll(PATIENCE, agree), "the sentinels do not agree: {:#?}", states());
+        unwrapped(sentinel::await_ready(&up(&self.sentinels), &up(&self.servers)));
     }
 
     /// Those that say so: for a while after a failover, that may be two.
     fn primaries(&self) -> Vec<usize> {
         let all = 0..self.servers.len();
         all.filter(|&n| self.servers[n].is_up() && is_primary(&self.servers[n])).collect()
-    }
-
-    fn port_now(&self) -> String {
-        let primary = &self.servers[self.primary()];
-        if self.options.tls { primary.tls_port() } else { primary.port() }.to_string()
-    }
-
-    /// The primary's port, or what is not as it should be.
-    fn state_seen_by(&self, sentinel: &RedisServer) -> Result<String, String> {
-        type Fields = HashMap<String, String>;
-        let primary: Fields = ask(sentinel, &["SENTINEL", "MASTER", SERVICE]);
-        let replicas: Vec<Fields> = ask(sentinel, &["SENTINEL", "REPLICAS", SERVICE]);
-        let others = (SENTINELS - 1).to_string();
-        if primary["flags"] != "master" || primary["num-other-sentinels"] != others {
-            return Err(format!("{primary:?}"));
-        }
-        let up = self.servers.iter().filter(|server| server.is_up()).count();
-        let good = replicas
-            .iter()
-            .filter(|replica| replica["flags"] == "slave" && replica["master-link-status"] == "ok");
-        if good.count() + 1 != up {
-            return Err(format!("{replicas:?}"));
-        }
-        Ok(primary["port"].clone())
     }
 
     /// By number.
@@ -163,7 +77,7 @@ impl Sentinel {
     #[track_caller]
     pub fn primary(&self) -> usize {
         let mut primaries = Vec::new();
-        poll(PATIENCE, || {
+        poll(AGREEMENT, || {
             primaries = self.primaries();
             primaries.len() == 1
         });
@@ -221,55 +135,13 @@ impl Sentinel {
     pub fn failover(&self) -> (usize, usize) {
         let old = self.primary();
         let _: String = ask(&self.sentinels[0], &["SENTINEL", "FAILOVER", SERVICE]);
-        let changed = poll(PATIENCE, || self.primaries().iter().any(|&number| number != old));
+        let changed = poll(AGREEMENT, || self.primaries().iter().any(|&number| number != old));
         assert!(changed, "no other server became the primary");
         self.await_ready();
         (old, self.primary())
     }
 }
 
-fn start_all(options: &Options, count: usize) -> Vec<RedisServer> {
-    let start = || RedisServer::start(options.clone());
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
-fn server(options: &SentinelOptions, certs: Option<Certs>, primary: Option<u16>) -> Options {
-    let mut config =
-        vec!["repl-diskless-sync-delay 0".to_owned(), "repl-ping-replica-period 1".to_owned()];
-    config.extend(options.requirepass.as_ref().map(|password| format!("masterauth {password}")));
-    config.extend(options.tls.then(|| "tls-replication yes".to_owned()));
-    config.extend(primary.map(|port| format!("replicaof 127.0.0.1 {port}")));
-    Options {
-        requirepass: options.requirepass.clone(),
-        users: options.users.clone(),
-        tls: options.tls.then_some(ClientCert::Optional),
-        certs,
-        mode: Mode::Server,
-        config,
-    }
-}
-
-fn sentinel(options: &SentinelOptions, certs: Option<Certs>, primary: u16) -> Options {
-    let mut config = vec![
-        format!("sentinel monitor {SERVICE} 127.0.0.1 {primary} 2"),
-        format!("sentinel down-after-milliseconds {SERVICE} {}", options.down_after.as_millis()),
-        format!("sentinel failover-timeout {SERVICE} 3000"),
-    ];
-    let password = options.requirepass.as_ref();
-    config.extend(password.map(|password| format!("sentinel auth-pass {SERVICE} {password}")));
-    config.extend(options.resp2.then(|| "rename-command HELLO \"\"".to_owned()));
-    let password = options.sentinel_password.as_ref();
-    config.extend(password.map(|password| format!("sentinel sentinel-pass {password}")));
-    config.extend(options.tls.then(|| "tls-replication yes".to_owned()));
-    Options {
-        requirepass: options.sentinel_password.clone(),
-        users: Vec::new(),
-        tls: options.tls.then_some(ClientCert::Optional),
-        certs,
-        mode: Mode::Sentinel,
-        config,
-    }
+fn up(servers: &[RedisServer]) -> Vec<&Server> {
+    servers.iter().filter(|server| server.is_up()).map(RedisServer::inner).collect()
 }
