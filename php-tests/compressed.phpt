@@ -63,11 +63,11 @@ bool(true)
 bool(true)
 bool(false)
 bool(false)
-warning: session_start(): The session on %s begins as one compressed with zstd does, and is damaged
+warning: session_start(): The session on %s begins like one compressed with zstd, but is damaged
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(true)
 bool(true)
 warning: SessionHandler::read(): The session on %s is compressed (lzf), which is not supported yet: phpredis has written it with redis.session.compression; set that to none on every node, and let such sessions expire
-warning: SessionHandler::write(): Unable to write session: it was not read to the end, so what is stored is kept
+warning: SessionHandler::write(): Unable to write session: it was not read completely, so the stored data are kept
 warning: session_write_close(): Failed to write session data using user defined save handler. %s
 bool(true)

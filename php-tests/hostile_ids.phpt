@@ -29,15 +29,15 @@ warning: session_start(): Invalid session key: the session id contains white spa
 warning: session_start(): Failed to read session data: redis (path: %s)
 refused
 new id
-warning: session_start(): Invalid session key: the session id ends like a key that this handler uses itself (_LOCK, _BATON, _WAITERS)
+warning: session_start(): Invalid session key: the session id ends with a word that is reserved for this handler's own keys (_LOCK, _BATON, _WAITERS)
 warning: session_start(): Failed to read session data: redis (path: %s)
 refused
 new id
-warning: session_start(): Invalid session key: the session id ends like a key that this handler uses itself (_LOCK, _BATON, _WAITERS)
+warning: session_start(): Invalid session key: the session id ends with a word that is reserved for this handler's own keys (_LOCK, _BATON, _WAITERS)
 warning: session_start(): Failed to read session data: redis (path: %s)
 refused
 new id
-warning: session_start(): Invalid session key: the session id ends like a key that this handler uses itself (_LOCK, _BATON, _WAITERS)
+warning: session_start(): Invalid session key: the session id ends with a word that is reserved for this handler's own keys (_LOCK, _BATON, _WAITERS)
 warning: session_start(): Failed to read session data: redis (path: %s)
 refused
 new id

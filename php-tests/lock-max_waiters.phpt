@@ -25,7 +25,7 @@ ini_set('redis.session.lock_retries', '5');
 var_dump(session_start(), redis('ZCARD', WAITERS));
 ?>
 --EXPECTF--
-warning: session_start(): Failed to acquire session lock: as many requests as may wait for this session already (redis_session.lock_max_waiters = 3)
+warning: session_start(): Failed to acquire session lock: too many requests are already waiting for this session (redis_session.lock_max_waiters = 3)
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)
 bool(true)

@@ -9,6 +9,6 @@ ini_set('session.save_path', '${REDIS_URL}');
 var_dump(session_start());
 ?>
 --EXPECT--
-warning: session_start(): Failed to parse session.save_path (error at offset 0, url was '${REDIS_URL}'): ${REDIS_URL} is still there: that environment variable is not set, or PHP does not expand it here (it does in php.ini)
+warning: session_start(): Failed to parse session.save_path (error at offset 0, url was '${REDIS_URL}'): ${REDIS_URL} was not replaced: this environment variable is not set, or PHP does not replace variables here (it does so in php.ini)
 warning: session_start(): Failed to initialize storage module: redis (path: ${REDIS_URL})
 bool(false)

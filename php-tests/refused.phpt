@@ -14,7 +14,7 @@ ini_set('session.save_path', save_path());
 var_dump(session_start());
 ?>
 --EXPECTF--
-warning: session_start(): Redis connection not available: %r((service nobody: no sentinel names its primary|cluster: no node tells who serves what): )?(127\.0\.0\.1:\d+: Connection refused|unix:\S+nobody\.sock: No such file or directory)%r (os error %d) (is the server running and reachable?)
+warning: session_start(): Redis connection not available: %r((service nobody: no sentinel names the primary|cluster: no node sent the map of the cluster): )?(127\.0\.0\.1:\d+: Connection refused|unix:\S+nobody\.sock: No such file or directory)%r (os error %d) (is the server running and reachable?)
 warning: session_start(): Failed to read session data: redis (path: %s)
 bool(false)
 bool(true)

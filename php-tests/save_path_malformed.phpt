@@ -32,29 +32,29 @@ foreach ($paths as $path) {
 ?>
 --EXPECTF--
 
-session_start(): Failed to parse session.save_path (error at offset 0, url was ''): session.save_path is empty: it is not set, or the environment variable in it is not
+session_start(): Failed to parse session.save_path (error at offset 0, url was ''): session.save_path is empty: set it, e.g. tcp://127.0.0.1:6379 (an environment variable in it must be set too)
  , 
-  session_start(): Failed to parse session.save_path (error at offset 0, url was ' , '): session.save_path is empty: it is not set, or the environment variable in it is not
+  session_start(): Failed to parse session.save_path (error at offset 0, url was ' , '): session.save_path is empty: set it, e.g. tcp://127.0.0.1:6379 (an environment variable in it must be set too)
 http://h
-  session_start(): Failed to parse session.save_path (error at offset 0, url was 'http://***'): the scheme http:// is not one of tcp, tls, ssl, unix, redis, rediss, valkey, valkeys, %s
+  session_start(): Failed to parse session.save_path (error at offset 0, url was 'http://***'): unknown scheme http://: use one of tcp, tls, ssl, unix, redis, rediss, valkey, valkeys, %s
 tcp://
-  session_start(): Failed to parse session.save_path (error at offset 6, url was 'tcp://'): there is no host
+  session_start(): Failed to parse session.save_path (error at offset 6, url was 'tcp://'): missing host: write host:port, e.g. 127.0.0.1:6379
 tcp://h:0
-  session_start(): Failed to parse session.save_path (error at offset 7, url was 'tcp://h:***'): the port is not a number from 1 to 65535 (an IPv6 address needs brackets, a comma or a space in a password is written %2C or %20)
+  session_start(): Failed to parse session.save_path (error at offset 7, url was 'tcp://h:***'): the port must be a number from 1 to 65535 (write an IPv6 address in brackets; in a password, write a comma as %2C and a space as %20)
 tcp://h:70000
-  session_start(): Failed to parse session.save_path (error at offset 7, url was 'tcp://h:***'): the port is not a number from 1 to 65535 (an IPv6 address needs brackets, a comma or a space in a password is written %2C or %20)
+  session_start(): Failed to parse session.save_path (error at offset 7, url was 'tcp://h:***'): the port must be a number from 1 to 65535 (write an IPv6 address in brackets; in a password, write a comma as %2C and a space as %20)
 h:x
-  session_start(): Failed to parse session.save_path (error at offset 1, url was 'h:***'): the port is not a number from 1 to 65535 (an IPv6 address needs brackets, a comma or a space in a password is written %2C or %20)
+  session_start(): Failed to parse session.save_path (error at offset 1, url was 'h:***'): the port must be a number from 1 to 65535 (write an IPv6 address in brackets; in a password, write a comma as %2C and a space as %20)
 tcp://h?weight=0
   session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?weight=0'): weight must be a whole number from 1 to 4294967295
 tcp://h?weight=-1
   session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?weight=-1'): weight must be a whole number from 1 to 4294967295
 tcp://h?timeout=0
-  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?timeout=0'): timeout must be seconds, more than 0 and at most 1000000000
+  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?timeout=0'): timeout must be a number of seconds, more than 0 and at most 1000000000
 tcp://h?timeout=-1
-  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?timeout=-1'): timeout must be seconds, more than 0 and at most 1000000000
+  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?timeout=-1'): timeout must be a number of seconds, more than 0 and at most 1000000000
 tcp://h?read_timeout=x
-  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?read_timeout=x'): read_timeout must be seconds, from 0 (the default) to 1000000000
+  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?read_timeout=x'): read_timeout must be a number of seconds, from 0 (the default) to 1000000000
 tcp://h?database=x
   session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?database=x'): database must be a whole number from 0 to 4294967295
 tcp://h?persistent=maybe
@@ -70,10 +70,10 @@ tcp://h?auth[]=a&auth[]=b&auth[]=c
 tcp://h?stream[verify_peer]=0
   session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?stream[verify_peer]=0'): stream[...] needs tls:// or another scheme with TLS
 tls://h?stream[ciphers]=x
-  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tls://h?stream[ciphers]=***'): stream[ciphers] is not a stream option that this extension can honour
+  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tls://h?stream[ciphers]=***'): stream[ciphers] is not a supported TLS option
 unix://relative
-  session_start(): Failed to parse session.save_path (error at offset 7, url was 'unix://relative'): a Unix socket is written unix:///absolute/path
+  session_start(): Failed to parse session.save_path (error at offset 7, url was 'unix://relative'): a Unix socket needs an absolute path, e.g. unix:///run/redis/redis.sock
 tcp://a, tcp://b?weight=0
   session_start(): Failed to parse session.save_path (error at offset 17, url was 'tcp://a, tcp://b?weight=0'): weight must be a whole number from 1 to 4294967295
 tcp://u:pw-42@h:x
-  session_start(): Failed to parse session.save_path (error at offset 15, url was 'tcp://u:***'): the port is not a number from 1 to 65535 (an IPv6 address needs brackets, a comma or a space in a password is written %2C or %20)
+  session_start(): Failed to parse session.save_path (error at offset 15, url was 'tcp://u:***'): the port must be a number from 1 to 65535 (write an IPv6 address in brackets; in a password, write a comma as %2C and a space as %20)

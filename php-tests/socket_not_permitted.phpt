@@ -21,6 +21,6 @@ ini_set('session.save_path', "unix://$folder/redis.sock");
 var_dump(session_start());
 ?>
 --EXPECTF--
-warning: session_start(): Redis connection not available: unix:%sredis.sock: Permission denied (os error 13) (may the user that PHP runs as open it?)
+warning: session_start(): Redis connection not available: unix:%sredis.sock: Permission denied (os error 13) (is the user that PHP runs as allowed to open it?)
 warning: session_start(): Failed to read session data: redis (path: unix:%sredis.sock)
 bool(false)

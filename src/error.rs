@@ -42,7 +42,7 @@ pub enum Error {
         codec: String,
     },
     /// It begins as one that phpredis has compressed.
-    #[error("The session on {host} begins as one compressed with {codec} does, and is damaged")]
+    #[error("The session on {host} begins like one compressed with {codec}, but is damaged")]
     Damaged {
         /// The server, without credentials.
         host: String,
@@ -83,7 +83,7 @@ pub enum Error {
     #[error(
         "Error writing session data to Redis: it was written, but {confirmed} of {wanted} \
          replicas confirmed it in time{} (redis_session.wait_replicas)",
-        refusal.as_ref().map(|said| format!("; asked for that, the server answered: {said}"))
+        refusal.as_ref().map(|said| format!("; the server answered WAIT with: {said}"))
             .unwrap_or_default()
     )]
     Unconfirmed {
@@ -104,7 +104,7 @@ pub enum Error {
     },
     /// No more requests may wait for this session.
     #[error(
-        "Failed to acquire session lock: as many requests as may wait for this session already \
+        "Failed to acquire session lock: too many requests are already waiting for this session \
          (redis_session.lock_max_waiters = {most})"
     )]
     QueueFull {
@@ -140,7 +140,7 @@ pub enum Error {
     #[error("Unable to write session: session lock not held")]
     NotLocked,
     /// PHP has not got what is stored, so what it has is not the session.
-    #[error("Unable to write session: it was not read to the end, so what is stored is kept")]
+    #[error("Unable to write session: it was not read completely, so the stored data are kept")]
     NotRead,
     /// The request has promised not to write.
     #[error("Unable to write session: redis_session.read_only is on for this request")]

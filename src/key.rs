@@ -37,14 +37,15 @@ pub enum InvalidSid {
     Characters,
     /// Ends like a companion key.
     #[error(
-        "the session id ends like a key that this handler uses itself (_LOCK, _BATON, _WAITERS)"
+        "the session id ends with a word that is reserved for this handler's own keys (_LOCK, \
+         _BATON, _WAITERS)"
     )]
     Reserved,
     /// Braces in it or in the prefix spread its keys over a cluster, or make
     /// its lock that of another session.
     #[error(
-        "braces in the session id or the prefix leave the session no lock of its own \
-         in its slot of the cluster"
+        "braces in the session id or the prefix put the session and its lock into different slots \
+         of the cluster, or give it the lock of another session"
     )]
     Slots,
 }

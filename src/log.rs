@@ -73,10 +73,10 @@ fn cannot_open(path: &str, error: &io::Error) -> String {
     let what = format!("cannot open redis_session.log {path}: {error}");
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            format!("{what}: {}, as whom PHP runs here, must be able to write to it", this_user())
+            format!("{what}: allow {} to write to it (PHP runs as that user here)", this_user())
         }
         io::ErrorKind::NotFound => format!(
-            "{what}: create its folder; {}, as whom PHP runs here, must be able to write there",
+            "{what}: create its folder, and allow {} to write there (PHP runs as that user here)",
             this_user()
         ),
         _ => what,

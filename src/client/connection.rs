@@ -293,9 +293,9 @@ fn remedy(error: &io::Error, address: &Address) -> &'static str {
     }
     match error.kind() {
         _ if error.get_ref().is_some_and(|e| e.is::<Unresolved>()) => {
-            "is the name right, and do its name servers answer?"
+            "is the host name correct, and do the name servers answer?"
         }
-        io::ErrorKind::PermissionDenied => "may the user that PHP runs as open it?",
+        io::ErrorKind::PermissionDenied => "is the user that PHP runs as allowed to open it?",
         _ => "is the server running and reachable?",
     }
 }

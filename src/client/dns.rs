@@ -52,9 +52,11 @@ pub fn addresses(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<Soc
             let open = Open { host: host.to_owned(), port, pid: std::process::id(), answer };
             OPEN.with_borrow_mut(|all| all.push(open));
             let seconds = timeout.as_secs_f64();
-            Err(unresolved(format!("the name servers have not answered within {seconds} s")))
+            Err(unresolved(format!("no answer from the name servers within {seconds} s")))
         }
-        Err(RecvTimeoutError::Disconnected) => Err(unresolved("the lookup ended".to_owned())),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(unresolved("the name lookup ended without an answer".to_owned()))
+        }
     }
 }
 

@@ -118,7 +118,7 @@ pub fn log_in(
     }
     match role {
         Role::Primary if answers.iter().any(is_of_replica) => {
-            Err("it is a replica now, not the primary".to_owned().into())
+            Err("this server is now a replica, not the primary".to_owned().into())
         }
         Role::Primary | Role::Any | Role::Replica => Ok(style),
     }
@@ -260,7 +260,7 @@ fn without(refusal: &redis::ServerError, password: Option<&str>) -> String {
     let details = refusal.details().unwrap_or_default();
     match password {
         Some(password) if details.contains(password) => {
-            format!("{} (the rest is withheld, as it repeats the password)", refusal.code())
+            format!("{} (the rest is hidden, because it repeats the password)", refusal.code())
         }
         _ => format!("{} {details}", refusal.code()),
     }

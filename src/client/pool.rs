@@ -197,7 +197,7 @@ fn full(others: &r2d2::Pool<ConnectionManager>, timeout: Duration) -> String {
         format!("all {all} connections of this process are in use (redis_session.max_connections)")
     } else {
         let seconds = timeout.as_secs_f64();
-        format!("the thread that makes room for connections has not done so within {seconds} s")
+        format!("the helper thread made no room for a connection within {seconds} s")
     }
 }
 

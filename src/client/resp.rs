@@ -218,7 +218,7 @@ pub fn bulk_or_nil(reply: Value) -> RedisResult<Option<Vec<u8>>> {
     match reply {
         Value::BulkString(bytes) => Ok(Some(bytes)),
         Value::Nil => Ok(None),
-        _ => Err(protocol_error("something else where session data belongs")),
+        _ => Err(protocol_error("something other than session data")),
     }
 }
 

@@ -83,8 +83,8 @@ fn own_certificate(
     let key = PrivateKeyDer::from_pem_slice(&text).map_err(|e| {
         let encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
         match encrypted || tls.passphrase.is_some() {
-            true => unusable("keys with a passphrase are not supported, store it without one"),
-            false => unusable(&format!("it holds no key that is complete ({e})")),
+            true => unusable("keys with a passphrase are not supported: store the key without one"),
+            false => unusable(&format!("it contains no complete key ({e})")),
         }
     })?;
     let key = provider.key_provider.load_private_key(key).map_err(|e| {
@@ -95,7 +95,7 @@ fn own_certificate(
         && ours != SubjectPublicKeyInfoDer::from(theirs)
     {
         return Err(format!(
-            "the key in {} is not that of the certificate in {} (stream[local_pk], \
+            "the key in {} does not belong to the certificate in {} (stream[local_pk], \
              stream[local_cert])",
             path.display(),
             certificate.display()
@@ -179,11 +179,12 @@ pub fn has_data_after(connection: &mut ClientConnection, mut bytes: &[u8]) -> io
 
 /// The certificates in a file's text.
 fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates = CertificateDer::pem_slice_iter(text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| format!("cannot read {}: it is no complete PEM file ({e})", path.display()))?;
+    let certificates =
+        CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>().map_err(|e| {
+            format!("cannot read {}: it is not a complete PEM file ({e})", path.display())
+        })?;
     match certificates.is_empty() {
-        true => Err(format!("{} holds no certificate in PEM form", path.display())),
+        true => Err(format!("{} contains no certificate in PEM form", path.display())),
         false => Ok(certificates),
     }
 }
@@ -213,7 +214,9 @@ fn trust(tls: &Tls, files: &mut Files) -> Result<Trust, String> {
     }
     if roots.is_empty() && pinned.is_empty() && !tls.allow_self_signed {
         return Err(match &tls.capath {
-            Some(directory) => format!("{} holds no certificate in PEM form", directory.display()),
+            Some(directory) => {
+                format!("{} contains no certificate in PEM form", directory.display())
+            }
             None => "no certificate authority is known: install ca-certificates or set \
                      stream[cafile]"
                 .to_owned(),

@@ -128,12 +128,13 @@ impl SavePath {
 /// Reads the whole text.
 fn read(text: Span<'_>) -> Result<Parsed, SpanError> {
     if let Some(at) = text.find('\0') {
-        return Err(text.after(at).error("it holds a NUL byte"));
+        return Err(text.after(at).error("NUL bytes are not allowed"));
     }
     let inner = text.unquoted().trimmed();
     if inner.text().chars().all(span::is_separator) {
         return Err(text.error(
-            "session.save_path is empty: it is not set, or the environment variable in it is not",
+            "session.save_path is empty: set it, e.g. tcp://127.0.0.1:6379 (an environment \
+             variable in it must be set too)",
         ));
     }
     refuse_files(inner)?;

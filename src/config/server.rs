@@ -78,6 +78,5 @@ impl fmt::Display for Address {
 }
 
 /// What is said of a save path that is no server's.
-pub const STILL_FILES: &str = "this is a directory: session.save_path is still that of \
-                               session.save_handler = files; write where Redis is, such as \
-                               tcp://127.0.0.1:6379";
+pub const STILL_FILES: &str = "this is a directory, as for session.save_handler = files: write \
+                               the address of Redis instead, e.g. tcp://127.0.0.1:6379";

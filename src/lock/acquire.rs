@@ -340,7 +340,11 @@ impl Acquisition {
         }
         let server = backend.name(&self.request.location);
         if self.ticket.is_none() {
-            limits::learn(&server, Limit::NoQueue, "its scripts may not do what that takes");
+            limits::learn(
+                &server,
+                Limit::NoQueue,
+                "its scripts may not run the commands of the queue",
+            );
         }
         let alone = holder == Holder::Foreign || limits::has(&server, Limit::NoQueue);
         let permit = if alone { None } else { Permit::at(&server, backend.max_connections()) };
@@ -405,7 +409,11 @@ fn next_look(
 }
 
 fn silence() -> RedisError {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer to a wait in time").into()
+    std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        "the server did not end a blocking wait in time",
+    )
+    .into()
 }
 
 /// What BLPOP gave: key and value, or nothing in time.

@@ -113,7 +113,7 @@ impl LockRenewer {
                 tracing::warn!(
                     host = server,
                     operation = "renew",
-                    outcome = "no thread can be started, locks of longer requests may end early",
+                    outcome = "no thread can be started: locks of long requests may end early",
                     reason = %error
                 );
                 schedule.busy.retain(|busy| *busy != server);
@@ -153,7 +153,7 @@ impl LockRenewer {
             }
             // The request has ended meanwhile, or will hear of it when it writes.
             Ok(LockedOutcome::Lost | LockedOutcome::Gone) => {
-                tracing::debug!(operation = "renew", outcome = "not held any more");
+                tracing::debug!(operation = "renew", outcome = "no longer held");
                 None
             }
             Err(error) => Some(error),

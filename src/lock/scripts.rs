@@ -405,7 +405,7 @@ impl Scripts<'_> {
         if answers.iter().any(is_between_nodes) {
             return Err(make_extension_error(
                 "TRYAGAIN".to_owned(),
-                Some("the session is between two nodes of the cluster".to_owned()),
+                Some("the session is being moved between two nodes of the cluster".to_owned()),
             ));
         }
         Ok(answers)

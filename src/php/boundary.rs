@@ -131,7 +131,8 @@ pub fn forget() {
         let mut mailbox = mailbox.borrow_mut();
         mailbox.parked.clear();
         for (_, text) in mailbox.waiting.drain(..) {
-            tracing::warn!(outcome = %text.to_string_lossy(), "not shown: the request has ended");
+            tracing::warn!(outcome = %text.to_string_lossy(), "not shown, because the request has \
+                                                               ended");
         }
     });
 }

@@ -63,8 +63,9 @@ impl Runtime {
         }
         let Some(started) = worker("redis-session") else {
             if !self.has_warned.swap(true, Ordering::Relaxed) {
-                let reason = "the system starts no more threads (is the limit of processes reached?): connections \
-                              beside the first are not kept between requests, locks of long requests may end early";
+                let reason = "the system starts no more threads (is the limit of processes \
+                              reached?): only one connection to each server is kept between \
+                              requests, and locks of long requests may end early";
                 tracing::warn!(operation = "start a thread", outcome = reason);
             }
             return None;

@@ -198,7 +198,7 @@ impl Cluster {
         }
         Err(Error::Connect {
             host: "cluster".to_owned(),
-            reason: format!("no node tells who serves what: {}", reasons.join("; ")),
+            reason: format!("no node sent the map of the cluster: {}", reasons.join("; ")),
         })
     }
 

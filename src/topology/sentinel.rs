@@ -163,7 +163,7 @@ impl Sentinel {
     pub fn blame(&self) -> String {
         let asked = self.state().asked;
         let sentinel = self.sentinels.get(asked).map(|sentinel| &sentinel.host().address);
-        sentinel.map_or_else(String::new, |name| format!("; it was named by sentinel {name}"))
+        sentinel.map_or_else(String::new, |name| format!("; sentinel {name} named this server"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -219,13 +219,13 @@ impl Sentinel {
         });
         right.or(doubtful.first()).cloned().ok_or_else(|| Error::Connect {
             host: format!("service {service}"),
-            reason: format!("no sentinel names its primary: {}", reasons.join("; ")),
+            reason: format!("no sentinel names the primary: {}", reasons.join("; ")),
         })
     }
 }
 
 /// The failure of using a primary that is about to be none.
 pub fn replaced(primary: &Address) -> Error {
-    let reason = "it is being replaced as the primary".to_owned();
+    let reason = "this primary is being replaced by another server".to_owned();
     Error::Connect { host: primary.to_string(), reason }
 }

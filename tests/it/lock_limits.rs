@@ -98,7 +98,7 @@ fn a_server_that_cannot_wait_for_replicas_says_so_and_stores() {
         .ini("redis_session.wait_replicas", "1")
         .run("session_id('visitor'); session_start(); $_SESSION['n'] = 1;");
     let output = output.ok();
-    let text = "0 of 1 replicas confirmed it in time; asked for that, the server answered: NOPERM";
+    let text = "0 of 1 replicas confirmed it in time; the server answered WAIT with: NOPERM";
     assert!(output.contains(text), "{output}");
     assert_eq!(stored(&server, SID).unwrap(), "n|i:1;");
 }

@@ -124,7 +124,7 @@ fn waiters_that_were_killed_keep_others_out_for_three_seconds_at_most() {
             .collect();
         // They are still there when they have waited for some time.
         assert!(!poll(4 * SECOND, || {
-            !run(&php, NOTE).ok().contains("as many requests as may wait")
+            !run(&php, NOTE).ok().contains("too many requests are already waiting")
         }));
         waiters.iter().for_each(|waiter| {
             signal(waiter, Signal::SIGKILL);

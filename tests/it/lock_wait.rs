@@ -74,7 +74,8 @@ fn no_more_requests_wait_than_may() {
     let start = Instant::now();
     let output = run(&php, START).ok();
     assert!(start.elapsed() < SOON);
-    let text = "Failed to acquire session lock: as many requests as may wait for this session already (redis_session.lock_max_waiters = 1)";
+    let text = "Failed to acquire session lock: too many requests are already waiting for this \
+                session (redis_session.lock_max_waiters = 1)";
     assert!(warnings(&output)[0].contains(text), "{output}");
     tell(&server, "go");
     holder.wait().ok();

@@ -180,7 +180,7 @@ fn a_log_that_may_not_be_written_says_for_whom_it_must_be() {
         session_start(); echo '(', posix_getpwuid(posix_geteuid())['name'], ')';";
     let output = logging(&server, path.to_str().unwrap(), "debug").extension("posix").run(code);
     let (_, user) = output.stdout.rsplit_once('(').unwrap();
-    let said = format!("the user {}, as whom PHP runs here", user.trim_end_matches(')'));
+    let said = format!("allow the user {} to write to it", user.trim_end_matches(')'));
     let ours = warnings(&output.stdout);
     assert!(ours.iter().any(|line| line.contains(&said)), "{said}: {output:?}");
 }

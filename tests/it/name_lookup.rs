@@ -151,8 +151,8 @@ fn a_name_server_that_is_silent_costs_no_more_than_the_timeout_and_is_heard_when
     let (outcome, first) = stdout.split_once('\n').unwrap();
     assert_eq!(outcome, "[true,true,1]", "{output:?}");
     let expected = format!(
-        "session_start(): Redis connection not available: {NAME}:{port}: the name servers have not \
-         answered within 0.2 s (is the name right, and do its name servers answer?)"
+        "session_start(): Redis connection not available: {NAME}:{port}: no answer from the name \
+         servers within 0.2 s (is the host name correct, and do the name servers answer?)"
     );
     assert_eq!(first, expected);
     let stored: String =

@@ -30,7 +30,8 @@ fn a_value_that_php_cut_at_its_equals_sign_asks_for_the_quotes() {
         let unquoted = php("").ini_raw("session.save_path", value);
         let warning = warning(&unquoted);
         assert!(
-            warning.contains("has no value: is the value of session.save_path in double quotes?"),
+            warning
+                .contains("has no value: put double quotes around the value of session.save_path"),
             "{value}: {warning}"
         );
         assert!(!warning.contains("secret"), "{warning}");
@@ -45,13 +46,16 @@ fn a_directory_is_said_to_be_that_of_files() {
     {
         let warning = warning(&php(value));
         assert!(
-            warning.contains("still that of session.save_handler = files"),
+            warning.contains("this is a directory, as for session.save_handler = files"),
             "{value}: {warning}"
         );
     }
     let cut = php("").ini_raw("session.save_path", &format!("5;0600;{path}"));
     let warning = warning(&cut);
-    assert!(warning.contains("still that of session.save_handler = files"), "{warning}");
+    assert!(
+        warning.contains("this is a directory, as for session.save_handler = files"),
+        "{warning}"
+    );
 }
 
 #[test]

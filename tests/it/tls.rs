@@ -164,7 +164,10 @@ fn a_client_certificate_is_shown_where_the_server_wants_one() {
     assert_works(&save_path(&server, "127.0.0.1", &[ca, ("local_cert", text(&file))]));
 
     let none = refusal(&save_path(&server, "127.0.0.1", &[ca]));
-    assert!(none.contains("it wants a certificate of ours: set stream[local_cert]="), "{none}");
+    assert!(
+        none.contains("the server requires a client certificate: set stream[local_cert]="),
+        "{none}"
+    );
 }
 
 #[test]
@@ -277,10 +280,13 @@ fn files_are_read_again_when_they_change() {
     put(&others.client_key, "client.key");
     let unfit = visit(&mut server);
     let names_both = ["client.key", "client.pem"].iter().all(|name| unfit.warning().contains(name));
-    assert!(names_both && unfit.warning().contains("is not that of the certificate"), "{unfit:?}");
+    assert!(
+        names_both && unfit.warning().contains("does not belong to the certificate"),
+        "{unfit:?}"
+    );
     put(&others.client, "client.pem");
     let refused = visit(&mut server);
-    assert!(refused.warning().contains("our certificate in"), "{refused:?}");
+    assert!(refused.warning().contains("the client certificate in"), "{refused:?}");
     put(&certs.client, "client.pem");
     fs::write(file("client.key"), fs::read(&certs.client_key).unwrap()).unwrap();
     assert_eq!(visit(&mut server).ok(), "1");

@@ -201,7 +201,7 @@ fn a_primary_that_is_being_replaced_is_left_alone() {
     let old = RedisServer::start(Options::default());
     let leader = ScriptedServer::sentinel(old.port(), 1, "wait_promotion", 0);
     let visit = sentinels(&[&leader.addr()]).visit("visitor", COUNT);
-    assert_warning(&visit, &[&old.addr(), "it is being replaced as the primary"]);
+    assert_warning(&visit, &[&old.addr(), "this primary is being replaced by another server"]);
     assert_eq!(calls(&old, "get"), 0);
     // Also by a process that has just started, and asks another sentinel first,
     // while one does not answer and the one that says so is far away.
@@ -212,7 +212,7 @@ fn a_primary_that_is_being_replaced_is_left_alone() {
     far.set_fault(Fault::Delay(Duration::from_millis(10)));
     let site = sentinels(&[&other.addr(), &silent.addr(), &far.addr()]);
     let visit = site.visit("visitor", COUNT);
-    assert_warning(&visit, &[&old.addr(), "it is being replaced as the primary"]);
+    assert_warning(&visit, &[&old.addr(), "this primary is being replaced by another server"]);
     assert_eq!(calls(&old, "setex"), 0);
 }
 

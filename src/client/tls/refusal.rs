@@ -39,7 +39,7 @@ pub struct Against<'a> {
 impl Refusal {
     fn new(certificate: Option<&Certificate<'_>>, what: String, remedy: &str) -> Self {
         let whose = certificate.map_or_else(
-            || "somebody it does not tell".to_owned(),
+            || "an unknown owner".to_owned(),
             |read| format!("{}, issued by {}", line(read.subject), line(read.issuer)),
         );
         Self { what, whose, remedy: remedy.to_owned() }
@@ -60,7 +60,7 @@ impl Refusal {
         };
         let shown = names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
         let only = match shown.is_empty() {
-            true => "it names no host at all".to_owned(),
+            true => "it names no host".to_owned(),
             false => format!("it is for {shown}{more}"),
         };
         let what = format!("it is not valid for {name}: {only} (NotValidForName)");
@@ -78,7 +78,7 @@ impl Refusal {
         } else if seconds < certificate.not_before {
             let date = date(certificate.not_before);
             let what = format!("it is not valid before {date} (NotValidYet)");
-            (what, "is the clock of this machine right? ")
+            (what, "is the clock of this machine correct? ")
         } else {
             return None;
         };
@@ -88,7 +88,8 @@ impl Refusal {
 
     /// It signs itself, and that is not allowed.
     pub fn of_self_signed(certificate: &Certificate<'_>) -> Self {
-        let what = "it is self-signed, and not among the trusted ones (UnknownIssuer)".to_owned();
+        let what =
+            "it is self-signed, and not one of the trusted certificates (UnknownIssuer)".to_owned();
         let remedy = "copy it to this machine and set stream[cafile]= to its file, or accept any \
                       such certificate with stream[allow_self_signed]=1";
         Self::new(Some(certificate), what, remedy)
@@ -136,7 +137,7 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
             ),
             format!(
                 "set stream[cafile]= to the file of that issuer, or let the server send the \
-                 certificates in between as well; {OFF}"
+                 intermediate certificates too; {OFF}"
             ),
         ),
         Bad::BadSignature if against.knows_issuer => (
@@ -151,12 +152,12 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
             "the server needs a new one".into(),
         ),
         Bad::Expired | Bad::ExpiredContext { .. } => (
-            "a certificate between it and its authority has expired (Expired)".to_owned(),
+            "an intermediate certificate has expired (Expired)".to_owned(),
             format!("the server must send a new one with it; {OFF}"),
         ),
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => (
-            "a certificate between it and its authority is not valid yet (NotValidYet)".to_owned(),
-            format!("is the clock of this machine right? {OFF}"),
+            "an intermediate certificate is not valid yet (NotValidYet)".to_owned(),
+            format!("is the clock of this machine correct? {OFF}"),
         ),
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => (
             "it is not meant for servers: its extended key usage lacks serverAuth (InvalidPurpose)"
@@ -165,7 +166,7 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
         ),
         Bad::UnsupportedSignatureAlgorithmContext { .. }
         | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
-            "it, or one between it and its authority, is signed with an algorithm that is not \
+            "it, or an intermediate certificate, is signed with an algorithm that is not \
              supported (UnsupportedSignatureAlgorithm)"
                 .to_owned(),
             format!(
@@ -180,6 +181,6 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
                 .to_owned(),
             format!("set stream[cafile]= to the file of its issuer, or to exactly this one; {OFF}"),
         ),
-        other => (format!("it does not keep the rules ({other})"), OFF.to_owned()),
+        other => (format!("it breaks a rule for certificates ({other})"), OFF.to_owned()),
     }
 }

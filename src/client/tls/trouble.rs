@@ -36,8 +36,7 @@ pub fn words(error: &io::Error, tls: &Tls) -> String {
                 .into()
         }
         Error::PeerIncompatible(reason) => format!(
-            "the server and this extension have no version or cipher of TLS in common \
-             ({reason:?}){}",
+            "the server and this extension have no TLS version or cipher in common ({reason:?}){}",
             wanted(tls)
         ),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => PLAIN_TEXT.to_owned(),
@@ -55,7 +54,7 @@ pub fn was_closed(error: &io::Error) -> bool {
 /// Which versions are asked for, where not all are.
 fn wanted(tls: &Tls) -> String {
     match tls.version {
-        None => " (TLS 1.2 and 1.3 are known here)".to_owned(),
+        None => " (this extension supports TLS 1.2 and 1.3)".to_owned(),
         Some(version) => format!(" (the save path asks for {version} only)"),
     }
 }
@@ -66,25 +65,27 @@ fn of_alert(alert: AlertDescription, tls: &Tls) -> String {
     let shown = tls.local_cert.as_ref().map(|file| file.display().to_string());
     let reason = match (alert, shown) {
         (Alert::CertificateRequired, None) | (Alert::BadCertificate, None) => {
-            "it wants a certificate of ours: set stream[local_cert]= and stream[local_pk]=".into()
+            "the server requires a client certificate: set stream[local_cert]= and \
+             stream[local_pk]="
+                .into()
         }
         (Alert::HandshakeFailure, shown) => format!(
-            "no version or cipher of TLS is common to both{}, or its certificate has a key that \
-             is not supported (supported are RSA from 2048 bits, ECDSA P-256 and P-384, Ed25519), \
-             or it {}",
+            "there is no common TLS version or cipher{}, or the server's certificate has a key \
+             that is not supported (supported are RSA from 2048 bits, ECDSA P-256 and P-384, \
+             Ed25519), or the server {}",
             wanted(tls),
             match shown {
                 None =>
-                    "wants a certificate of ours (stream[local_cert]=, stream[local_pk]=)".into(),
-                Some(file) => format!("does not accept our certificate in {file}"),
+                    "requires a client certificate (stream[local_cert]=, stream[local_pk]=)".into(),
+                Some(file) => format!("does not accept the client certificate in {file}"),
             }
         ),
         (Alert::CertificateExpired, Some(file)) => {
-            format!("our certificate in {file} has expired (stream[local_cert])")
+            format!("the client certificate in {file} has expired (stream[local_cert])")
         }
         (Alert::UnknownCA, Some(file)) => format!(
-            "it does not know who has signed our certificate in {file} (stream[local_cert]; its \
-             tls-ca-cert-file must hold that authority)"
+            "the server does not know the authority that signed the client certificate in {file} \
+             (stream[local_cert]): add that authority to the server's tls-ca-cert-file"
         ),
         (
             Alert::CertificateRequired
@@ -95,14 +96,18 @@ fn of_alert(alert: AlertDescription, tls: &Tls) -> String {
             | Alert::DecryptError
             | Alert::AccessDenied,
             Some(file),
-        ) => format!("it does not accept our certificate in {file} (stream[local_cert])"),
+        ) => format!(
+            "the server does not accept the client certificate in {file} (stream[local_cert])"
+        ),
         (Alert::ProtocolVersion, _) => {
-            format!("it does not speak this version of TLS{}", wanted(tls))
+            format!("the server does not support this version of TLS{}", wanted(tls))
         }
         (Alert::UnrecognisedName, _) => {
-            "it knows no host of this name: set stream[peer_name]= or stream[SNI_enabled]=0".into()
+            "the server knows no host of this name: set stream[peer_name]= or \
+             stream[SNI_enabled]=0"
+                .into()
         }
-        _ => "it gives no other reason".into(),
+        _ => "the server gives no other reason".into(),
     };
     format!("the server refused the connection with the TLS alert {alert:?}: {reason}")
 }

@@ -62,7 +62,7 @@ impl AuthParameters {
     fn refusal(&self, span: Span<'_>) -> SpanError {
         let name = self.name;
         span.error(format!(
-            "{name} is one of {name}=password, {name}[]=password, \
+            "write {name} as one of {name}=password, {name}[]=password, \
              {name}[]=user&{name}[]=password, {name}[user]=user&{name}[pass]=password"
         ))
     }

@@ -94,7 +94,10 @@ pub(super) fn read_query(text: Span<'_>, warnings: &mut Vec<String>) -> Result<C
         });
     };
     if let Some(plain) = plain.filter(|_| security != Security::Plain) {
-        return Err(plain.error("tcp:// is plain text, and other parameters ask for TLS"));
+        return Err(plain.error(
+            "tcp:// is not encrypted, but other parameters ask for TLS: write tls://, or remove \
+             those parameters",
+        ));
     }
     let site = Site {
         address,
@@ -131,7 +134,7 @@ fn cluster(
                     "none" => Failover::None,
                     "error" => Failover::Error,
                     "distribute" => Failover::Distribute,
-                    _ => return refuse("failover is one of none, error, distribute"),
+                    _ => return refuse("failover must be none, error or distribute"),
                 }
             }
             _ => return Ok(is_done(given)),

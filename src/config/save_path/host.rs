@@ -30,13 +30,13 @@ pub(super) fn tcp(authority: Span<'_>, default_port: u16) -> Result<Address, Spa
             .filter(|port| *port != 0)
             .ok_or_else(|| {
                 port.error(
-                    "the port is not a number from 1 to 65535 (an IPv6 address needs brackets, \
-                     a comma or a space in a password is written %2C or %20)",
+                    "the port must be a number from 1 to 65535 (write an IPv6 address in \
+                     brackets; in a password, write a comma as %2C and a space as %20)",
                 )
             })?,
     };
     if host.is_empty() {
-        return Err(authority.error("there is no host"));
+        return Err(authority.error("missing host: write host:port, e.g. 127.0.0.1:6379"));
     }
     if let Some(address) = bare {
         return Ok(Address::Tcp { host: address.to_string(), port });
@@ -48,7 +48,7 @@ pub(super) fn tcp(authority: Span<'_>, default_port: u16) -> Result<Address, Spa
         Ok(UrlHost::Ipv4(address)) => address.to_string(),
         Ok(UrlHost::Ipv6(address)) => address.to_string(),
         Ok(UrlHost::Domain(_)) | Err(_) => {
-            return Err(host.error("the host is neither a name nor an IP address"));
+            return Err(host.error("the host must be a host name or an IP address"));
         }
     };
     Ok(Address::Tcp { host, port })
@@ -74,7 +74,9 @@ pub(super) fn seed(value: Span<'_>) -> Result<(Option<Security>, Address), SpanE
         None => None,
         Some(Some((Form::Tcp, security))) => Some(security),
         Some(_) => {
-            return Err(site.error("before its host only tcp://, tls:// or ssl:// may stand"));
+            return Err(
+                site.error("only tcp://, tls:// or ssl:// may come before the host of a seed")
+            );
         }
     };
     Ok((security, tcp(site, Form::Cluster.default_port())?))

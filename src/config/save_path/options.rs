@@ -21,13 +21,12 @@ const DEFAULT_AGE: Duration = Duration::from_secs(3600);
 const MAX_SECONDS: f64 = 1e9;
 
 /// Why a weight is refused where sessions are not shared out by weights.
-pub(super) const NO_WEIGHT: &str = "weight makes no sense here: it shares sessions out among \
-                                    servers that know nothing of each other";
+pub(super) const NO_WEIGHT: &str = "weight is not supported with Sentinel or Cluster";
 
 /// What is said of a parameter without a `=`.
-pub(super) const NO_VALUE: &str = "has no value: is the value of session.save_path in double \
-                                   quotes? PHP cuts it at the = otherwise (for an empty value \
-                                   write the = too)";
+pub(super) const NO_VALUE: &str = "has no value: put double quotes around the value of \
+                                   session.save_path, because PHP cuts it at the = without them \
+                                   (for an empty value, write the = too)";
 
 /// Whether phpredis is loaded, which may read the same save path elsewhere.
 static BESIDE_PHPREDIS: AtomicBool = AtomicBool::new(false);
@@ -99,7 +98,7 @@ pub(super) fn host(
                 host.persistent_id = Some(value).filter(|id| !id.is_empty());
             }
             ("max_connection_age", None) => {
-                let what = "must be seconds, from 0 (no limit) to 1000000000";
+                let what = "must be a number of seconds, from 0 (no limit) to 1000000000";
                 host.max_connection_age = seconds(&value).ok_or(what).map_err(named)?;
             }
             ("retry_interval", None) => {
@@ -110,7 +109,9 @@ pub(super) fn host(
             ("prefix", None) => host.prefix = Some(value),
             ("auth", key) => auth.add(key, value, span)?,
             ("stream", Some(option)) => stream(&mut host, option, value, &parameter)?,
-            ("stream", None) => return Err(span.error("stream needs an [option]")),
+            ("stream", None) => {
+                return Err(span.error("stream needs an option, e.g. stream[cafile]="));
+            }
             _ => warnings.push(format!(
                 "unknown parameter '{}' at offset {} of session.save_path is ignored",
                 shown(parameter.name),
@@ -124,7 +125,9 @@ pub(super) fn host(
         (Some(path), None) if place.form != Form::Tcp => path,
         (Some(path), database) if path == database.unwrap_or(0) => path,
         (Some(path), Some(database)) => {
-            return Err(part.error(format!("/{path} and database={database} disagree")));
+            return Err(
+                part.error(format!("/{path} and database={database} differ: keep one of them"))
+            );
         }
         (Some(path), None) => {
             return Err(part.error(match is_beside_phpredis() {
@@ -140,7 +143,7 @@ pub(super) fn host(
     };
     host.auth = match (place.auth, auth.finish(part)?) {
         (Some(one), Some(other)) if one != other => {
-            return Err(part.error("auth= and what stands before the @ disagree"));
+            return Err(part.error("auth= and the login before the @ differ: keep one of them"));
         }
         (one, other) => one.or(other),
     };
@@ -177,7 +180,7 @@ pub(super) fn number(value: &str) -> Result<u32, &'static str> {
 fn timeout(value: &str) -> Result<Duration, &'static str> {
     seconds(value)
         .filter(|timeout| !timeout.is_zero())
-        .ok_or("must be seconds, more than 0 and at most 1000000000")
+        .ok_or("must be a number of seconds, more than 0 and at most 1000000000")
 }
 
 /// 0 is the default.
@@ -185,7 +188,7 @@ fn timeout_or_zero(value: &str) -> Result<Duration, &'static str> {
     match seconds(value) {
         Some(Duration::ZERO) => Ok(DEFAULT_TIMEOUT),
         Some(timeout) => Ok(timeout),
-        None => Err("must be seconds, from 0 (the default) to 1000000000"),
+        None => Err("must be a number of seconds, from 0 (the default) to 1000000000"),
     }
 }
 

@@ -39,11 +39,8 @@ pub(super) fn place(part: Span<'_>) -> Result<Place<'_>, SpanError> {
 fn unknown(scheme: Span<'_>) -> String {
     let is_old = |name: &&&str| scheme.text().eq_ignore_ascii_case(name);
     match ["sslv2", "sslv3", "tlsv1.0", "tlsv1.1"].iter().find(is_old) {
-        Some(name) => format!(
-            "{name}:// asks for a version that is not secure any more: write tls:// for TLS 1.2 \
-             or 1.3"
-        ),
-        None => format!("the scheme {}:// is not one of {}", shown(scheme), scheme::names()),
+        Some(name) => format!("{name}:// is no longer secure: write tls:// for TLS 1.2 or 1.3"),
+        None => format!("unknown scheme {}://: use one of {}", shown(scheme), scheme::names()),
     }
 }
 
@@ -51,8 +48,8 @@ fn unknown(scheme: Span<'_>) -> String {
 fn bare(body: Span<'_>) -> Result<Place<'_>, SpanError> {
     if split_query(body).0.find('@').is_some() {
         return Err(body.error(
-            "what holds an @ needs a scheme such as redis:// in front \
-             (a comma or a space in a password is written %2C or %20)",
+            "a server with an @ needs a scheme, e.g. redis:// (in a password, write a comma as \
+             %2C and a space as %20)",
         ));
     }
     if body.text().starts_with('/') {
@@ -70,7 +67,9 @@ fn bare(body: Span<'_>) -> Result<Place<'_>, SpanError> {
 fn unix(body: Span<'_>) -> Result<Place<'_>, SpanError> {
     let (path, query) = split_query(body);
     if path.len() < 2 || !path.text().starts_with('/') {
-        return Err(path.error("a Unix socket is written unix:///absolute/path"));
+        return Err(
+            path.error("a Unix socket needs an absolute path, e.g. unix:///run/redis/redis.sock")
+        );
     }
     let address = Address::Unix(PathBuf::from(path.text()));
     let site = Site { address, others: Vec::new(), service: String::new(), database: None, query };
@@ -87,15 +86,15 @@ fn user_info_auth(user_info: Span<'_>) -> Result<Option<Auth>, SpanError> {
             return Ok(None);
         }
         return Err(
-            user_info.error("before the @ there is no colon: write user:password@ or :password@")
+            user_info.error("missing colon before the @: write user:password@ or :password@")
         );
     };
     Ok(Auth::unless_empty(user.decoded(false)?, password.decoded(false)?))
 }
 
 /// What is said where a sentinel or cluster URL has company.
-pub(super) const STANDS_ALONE: &str = "a sentinel or cluster URL stands alone: nothing may be before or \
-                            behind it (a space is written %20)";
+pub(super) const STANDS_ALONE: &str = "a Sentinel or Cluster URL must be the whole save path: \
+                                       nothing may come before or after it (write a space as %20)";
 
 /// Reads a URL that must be all of `text` up to its query.
 pub(super) fn read_alone(text: Span<'_>) -> Result<Place<'_>, SpanError> {
@@ -113,8 +112,8 @@ pub(super) fn refuse_variable(text: Span<'_>) -> Result<(), SpanError> {
         return Ok(());
     };
     Err(variable.error(format!(
-        "{} is still there: that environment variable is not set, \
-         or PHP does not expand it here (it does in php.ini)",
+        "{} was not replaced: this environment variable is not set, or PHP does not replace \
+         variables here (it does so in php.ini)",
         shown(variable)
     )))
 }

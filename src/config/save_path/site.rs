@@ -49,8 +49,9 @@ pub(super) fn site(body: Span<'_>, form: Form) -> Result<Site<'_>, SpanError> {
         suspect.find('@').is_some()
     };
     if query.is_some_and(|query| query::parameters(query).any(is_odd)) {
-        return Err(rest
-            .error("what is no parameter holds an @ (in a password write & as %26 and ? as %3F)"));
+        return Err(rest.error(
+            "an unknown parameter contains an @ (in a password, write & as %26 and ? as %3F)",
+        ));
     }
     Ok(Site { address, others, service, database, query })
 }
@@ -59,7 +60,7 @@ pub(super) fn site(body: Span<'_>, form: Form) -> Result<Site<'_>, SpanError> {
 fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanError> {
     let none = String::new();
     if form.stands_alone() && path.text().starts_with("//") {
-        return Err(path.error("a scheme is written once, before the first host"));
+        return Err(path.error("write the scheme only once, before the first host"));
     }
     let (service, path) = match form {
         Form::Sentinel => read_service(path)?,
@@ -70,11 +71,9 @@ fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanEr
         return Ok((service, None));
     }
     let refusal = match form {
-        Form::Unix | Form::Tcp | Form::Url => {
-            "behind the host only /number, a database, may follow"
-        }
-        Form::Sentinel => "behind the service only /number, a database, may follow",
-        Form::Cluster => "behind the hosts only /0 may follow: a cluster has only database 0",
+        Form::Unix | Form::Tcp | Form::Url => "only a database number may follow the host, e.g. /2",
+        Form::Sentinel => "only a database number may follow the master name, e.g. /2",
+        Form::Cluster => "only /0 may follow the hosts: a cluster has only database 0",
     };
     let number = path.text().strip_prefix('/').and_then(digits);
     match number.filter(|_| form != Form::Cluster) {
@@ -87,12 +86,15 @@ fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanEr
 fn read_service(path: Span<'_>) -> Result<(String, Span<'_>), SpanError> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !matches!(path.text().as_bytes(), [b'/', behind, ..] if *behind != b'/') {
-        return Err(path.error("behind the sentinels stands /service: what they call the servers"));
+        return Err(path.error(
+            "missing /service after the sentinel list (the monitored master name), e.g. \
+             redis-sentinel://s1:26379/mymaster",
+        ));
     }
     let (service, rest) = path.after(1).split_before('/');
     let name = service.decoded(false)?;
     if !name.chars().all(named) {
-        return Err(service.error("a service is named with letters, digits and _ . -"));
+        return Err(service.error("a master name may contain only letters, digits and _ . -"));
     }
     Ok((name, rest))
 }
@@ -125,8 +127,8 @@ pub(super) fn locate(
         match site(rest.after(1), form) {
             Ok(_) if form.stands_alone() && user_info.find(',').is_some() => {
                 return Err(user_info.error(
-                    "user and password stand once, before the first host \
-                     (a comma in a password is written %2C)",
+                    "write user and password only once, before the first host (in a password, \
+                     write a comma as %2C)",
                 ));
             }
             Ok(site) => return Ok((Some(user_info), site)),

@@ -141,9 +141,9 @@ impl<'a> Span<'a> {
             rest = tail;
         }
         if bytes.contains(&0) {
-            return Err(self.error("it holds a NUL byte"));
+            return Err(self.error("NUL bytes are not allowed"));
         }
-        String::from_utf8(bytes).map_err(|_| self.error("it is not UTF-8"))
+        String::from_utf8(bytes).map_err(|_| self.error("the text is not valid UTF-8"))
     }
 
     /// Says what is wrong here.

@@ -23,8 +23,8 @@ impl Standalone {
 }
 
 /// What to write where a password has cut the list.
-const IN_SECRET: &str = "in a password write a comma as %2C and a space as %20; a further server \
-                         begins with tcp://";
+const IN_SECRET: &str = "in a password, write a comma as %2C and a space as %20; begin each \
+                         further server with tcp://";
 
 /// Reads the list, which is all of `text` and holds something.
 pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standalone, SpanError> {
@@ -38,9 +38,7 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standal
         // A list has more between its servers, or says what the next one is.
         let is_close = secret.is_some_and(|secret| secret.end() + 1 == part.at());
         if may_be_secret && is_close && !query::has_known_parameter(part) {
-            return Err(
-                part.error(format!("what follows the value before it is no server: {IN_SECRET}"))
-            );
+            return Err(part.error(format!("this is not a server: {IN_SECRET}")));
         }
         before = Some(part);
         let announced = scheme::split_scheme(part).0.and_then(scheme::announced);
@@ -58,7 +56,7 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standal
         let host = options::host(place?, part, warnings, |_| Ok(false))?;
         total = total
             .checked_add(host.weight)
-            .ok_or_else(|| part.error("the sum of all weights is over 4294967295"))?;
+            .ok_or_else(|| part.error("the sum of all weights must be at most 4294967295"))?;
         hosts.push(host);
     }
     Ok(Standalone { hosts })

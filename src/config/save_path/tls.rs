@@ -22,7 +22,7 @@ pub(super) fn set(tls: &mut Tls, option: &str, value: String) -> Result<(), &'st
         "local_pk" => tls.local_pk = path(value)?,
         "passphrase" => tls.passphrase = text(value).map(Secret::new),
         "SNI_enabled" => tls.sni = switch(&value)?,
-        _ => return Err("is not a stream option that this extension can honour"),
+        _ => return Err("is not a supported TLS option"),
     }
     Ok(())
 }

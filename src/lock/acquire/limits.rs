@@ -58,10 +58,14 @@ pub(super) fn learn(server: &str, limit: Limit, why: &str) {
             Limit::NoQueue => tracing::warn!(
                 host = server,
                 reason = why,
-                "requests cannot queue up for a lock here: each looks again after lock_wait_time"
+                "requests cannot queue for a lock here: each tries again after lock_wait_time"
             ),
             Limit::WholeSeconds => {
-                tracing::info!(host = server, reason = why, "waits end after whole seconds here")
+                tracing::info!(
+                    host = server,
+                    reason = why,
+                    "blocking waits end after whole seconds here"
+                )
             }
         }
     }

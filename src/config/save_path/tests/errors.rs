@@ -11,9 +11,9 @@ fn refuses(text: &str, offset: usize, reason: &str) {
 fn an_error_begins_as_that_of_phpredis_does() {
     assert_eq!(
         error("tcp://h1,tcp://h2:x?auth=pw").to_string(),
-        "Failed to parse session.save_path (error at offset 17, url was \
-         'tcp://h1,tcp://h2:***'): the port is not a number from 1 to 65535 (an IPv6 address \
-         needs brackets, a comma or a space in a password is written %2C or %20)"
+        "Failed to parse session.save_path (error at offset 17, url was 'tcp://h1,tcp://h2:***'): \
+         the port must be a number from 1 to 65535 (write an IPv6 address in brackets; in a \
+         password, write a comma as %2C and a space as %20)"
     );
 }
 
@@ -23,16 +23,17 @@ fn an_empty_text_is_refused() {
         refuses(
             text,
             0,
-            "session.save_path is empty: it is not set, or the environment variable in it is not",
+            "session.save_path is empty: set it, e.g. tcp://127.0.0.1:6379 (an environment \
+             variable in it must be set too)",
         );
     }
 }
 
 #[test]
 fn a_variable_that_php_left_in_the_text_is_refused() {
-    refuses("${REDIS_URL}", 0, "${REDIS_URL} is still there");
-    refuses("tcp://${HOST}:6379?auth=pw", 6, "${HOST} is still there");
-    refuses("tcp://h?auth=${PASSWORD}", 13, "*** is still there");
+    refuses("${REDIS_URL}", 0, "${REDIS_URL} was not replaced");
+    refuses("tcp://${HOST}:6379?auth=pw", 6, "${HOST} was not replaced");
+    refuses("tcp://h?auth=${PASSWORD}", 13, "*** was not replaced");
 }
 
 #[test]
@@ -49,29 +50,25 @@ fn what_is_not_utf8_is_refused() {
 
 #[test]
 fn a_bad_address_is_refused() {
-    refuses("tcp://", 6, "no host");
-    refuses("redis:///3", 8, "no host");
-    refuses("redis://u:p@/3", 12, "no host");
-    refuses("tcp://:6379", 6, "no host");
+    refuses("tcp://", 6, "missing host");
+    refuses("redis:///3", 8, "missing host");
+    refuses("redis://u:p@/3", 12, "missing host");
+    refuses("tcp://:6379", 6, "missing host");
     refuses("tcp://h:0", 7, "port");
     refuses("tcp://h:65536", 7, "port");
     refuses("tcp://h:+1", 7, "port");
-    refuses("::1", 0, "IPv6 address needs brackets");
-    refuses("fe80::1", 4, "IPv6 address needs brackets");
-    refuses("[::1", 0, "neither a name nor");
+    refuses("::1", 0, "IPv6 address in brackets");
+    refuses("fe80::1", 4, "IPv6 address in brackets");
+    refuses("[::1", 0, "must be a host name or an IP address");
     refuses("[::1]7", 5, "port");
-    refuses("tcp://a\"b", 6, "neither a name nor");
-    refuses("unix://run/redis.sock", 7, "unix:///absolute/path");
-    refuses("unix:", 5, "unix:///absolute/path");
-    refuses("h1 redis+unix:///s", 3, "redis+unix:// is not one of tcp, tls");
-    refuses(
-        "tlsv1.1://h",
-        0,
-        "tlsv1.1:// asks for a version that is not secure any more: write tls://",
-    );
+    refuses("tcp://a\"b", 6, "must be a host name or an IP address");
+    refuses("unix://run/redis.sock", 7, "needs an absolute path");
+    refuses("unix:", 5, "needs an absolute path");
+    refuses("h1 redis+unix:///s", 3, "unknown scheme redis+unix://: use one of tcp, tls");
+    refuses("tlsv1.1://h", 0, "tlsv1.1:// is no longer secure: write tls://");
     refuses("sslv3://h", 0, "write tls://");
-    refuses("redis://h/name", 9, "only /number");
-    refuses("redis://h#a", 9, "only /number");
+    refuses("redis://h/name", 9, "only a database number may follow the host");
+    refuses("redis://h#a", 9, "only a database number may follow the host");
 }
 
 #[test]
@@ -93,16 +90,16 @@ fn a_password_that_splits_the_list_is_refused() {
 
 #[test]
 fn a_user_without_a_password_is_refused() {
-    refuses("redis://u@h", 8, "no colon");
-    refuses("h?auth[user]=u", 0, "auth is one of");
+    refuses("redis://u@h", 8, "missing colon");
+    refuses("h?auth[user]=u", 0, "write auth as one of");
 }
 
 #[test]
 fn a_typing_error_never_sends_a_password_to_another_host() {
     refuses("tcp://h:x?auth=pw@example.com", 7, "port");
     refuses("redis://u:p@h:x?prefix=a@b", 13, "port");
-    refuses("tcp://h?auth=a&b@c", 7, "holds an @");
-    refuses("tcp://h:1?foo=a&b@c", 9, "holds an @");
+    refuses("tcp://h?auth=a&b@c", 7, "contains an @");
+    refuses("tcp://h:1?foo=a&b@c", 9, "contains an @");
 }
 
 #[test]
@@ -143,19 +140,19 @@ fn auth_in_another_form_is_refused() {
         "h?auth[]=a&auth[pass]=b",
         "h?auth=a&auth[user]=b",
     ] {
-        refuses(text, 0, "auth is one of");
+        refuses(text, 0, "write auth as one of");
     }
-    refuses("h?auth[name]=a", 2, "auth is one of");
-    refuses("h?auth[1]=a", 2, "auth is one of");
+    refuses("h?auth[name]=a", 2, "write auth as one of");
+    refuses("h?auth[1]=a", 2, "write auth as one of");
 }
 
 #[test]
 fn what_is_said_twice_and_differs_is_refused() {
-    refuses("h,redis://h/3?database=5", 2, "/3 and database=5 disagree");
-    refuses("redis://h/3?database=0", 0, "disagree");
-    refuses("redis://:a@h?auth=b", 0, "disagree");
+    refuses("h,redis://h/3?database=5", 2, "/3 and database=5 differ");
+    refuses("redis://h/3?database=0", 0, "differ: keep one of them");
+    refuses("redis://:a@h?auth=b", 0, "differ: keep one of them");
     refuses("tcp://h/3", 0, "/3 is a database only with redis:// or rediss://: write one of");
-    refuses("tcp://h/3?database=1", 0, "disagree");
+    refuses("tcp://h/3?database=1", 0, "differ: keep one of them");
 }
 
 #[test]
@@ -167,7 +164,7 @@ fn a_stream_option_that_cannot_be_honoured_is_refused() {
         "stream[cafile] must be a path, or file:///",
     );
     refuses("tls://h?stream[local_pk]=file://a", 8, "stream[local_pk] must be a path");
-    refuses("tls://h?stream=1", 8, "needs an [option]");
+    refuses("tls://h?stream=1", 8, "stream needs an option");
     refuses("tcp://h?stream[verify_peer]=0", 8, "needs tls://");
     refuses("unix:/s?stream[verify_peer]=0", 8, "needs tls://");
 }
@@ -199,7 +196,11 @@ fn a_parameter_without_a_value_asks_for_the_quotes() {
         ("seed[]", 0),
         ("seed[0]", 0),
     ] {
-        refuses(text, offset, "has no value: is the value of session.save_path in double quotes?");
+        refuses(
+            text,
+            offset,
+            "has no value: put double quotes around the value of session.save_path",
+        );
     }
     for text in ["tcp://h?auth=", "tcp://h?auth[]=&prefix=", "tls://h?stream[cafile]="] {
         assert_eq!(login(text), None, "{text}");
@@ -216,8 +217,8 @@ fn the_save_path_of_files_is_recognised() {
 
 #[test]
 fn an_ipv6_address_that_may_be_either_needs_brackets() {
-    refuses("tcp://2001:db8:1:2:3:4:5:6379", 10, "IPv6 address needs brackets");
-    refuses("tcp://2001:db8::1", 10, "IPv6 address needs brackets");
-    refuses("tcp://::1:0", 6, "IPv6 address needs brackets");
-    refuses("tcp://::1:65536", 6, "IPv6 address needs brackets");
+    refuses("tcp://2001:db8:1:2:3:4:5:6379", 10, "IPv6 address in brackets");
+    refuses("tcp://2001:db8::1", 10, "IPv6 address in brackets");
+    refuses("tcp://::1:0", 6, "IPv6 address in brackets");
+    refuses("tcp://::1:65536", 6, "IPv6 address in brackets");
 }
