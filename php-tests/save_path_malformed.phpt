@@ -62,11 +62,11 @@ tcp://h?persistent=maybe
 tcp://h/3
   session_start(): Failed to parse session.save_path (error at offset 0, url was 'tcp://h/3'): /3 is a database only with redis:// or rediss://: write one of these, or ?database=3
 redis://h/1?database=2
-  session_start(): Failed to parse session.save_path (error at offset 0, url was 'redis://h/1?database=2'): /1 and database=2 disagree
+  session_start(): Failed to parse session.save_path (error at offset 0, url was 'redis://h/1?database=2'): /1 and database=2 differ: keep one of them
 tcp://h?auth[a]=x
-  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?auth[a]=***'): auth is one of auth=password, auth[]=password, auth[]=user&auth[]=password, auth[user]=user&auth[pass]=password
+  session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?auth[a]=***'): write auth as one of auth=password, auth[]=password, auth[]=user&auth[]=password, auth[user]=user&auth[pass]=password
 tcp://h?auth[]=a&auth[]=b&auth[]=c
-  session_start(): Failed to parse session.save_path (error at offset 0, url was 'tcp://h?auth[]=***&auth[]=***&auth[]=***'): auth is one of auth=password, auth[]=password, auth[]=user&auth[]=password, auth[user]=user&auth[pass]=password
+  session_start(): Failed to parse session.save_path (error at offset 0, url was 'tcp://h?auth[]=***&auth[]=***&auth[]=***'): write auth as one of auth=password, auth[]=password, auth[]=user&auth[]=password, auth[user]=user&auth[pass]=password
 tcp://h?stream[verify_peer]=0
   session_start(): Failed to parse session.save_path (error at offset 8, url was 'tcp://h?stream[verify_peer]=0'): stream[...] needs tls:// or another scheme with TLS
 tls://h?stream[ciphers]=x
