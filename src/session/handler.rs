@@ -2,12 +2,8 @@
 //!
 //! Decides what is asked of the servers and remembers what they said, so that
 //! no question is asked twice. Sees no pointer and calls no PHP. What it
-//! knows is in `known`, how it stores in `write`, how it reaches the servers
+//! knows is in `entry`, how it stores in `write`, how it reaches the servers
 //! in `access`.
-
-mod access;
-mod known;
-mod write;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,8 +16,8 @@ use crate::key::Sid;
 use crate::lock::acquire::{Acquired, Acquisition};
 use crate::lock::locks::Locks;
 use crate::lock::scripts::Existence;
+use crate::session::entry::{Lock, Sessions, Snapshot, Stage};
 use crate::session::stored_form::{self, Form};
-use known::{Lock, Sessions, Snapshot, Stage};
 
 /// What a save handler's name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +34,15 @@ pub type FindLocks = fn(save_path: &str) -> Result<(Arc<Locks>, Vec<String>), Pa
 
 /// The state behind one `session_start()`.
 pub struct Handler {
-    save_path: String,
-    settings: Arc<Settings>,
-    locks: Arc<Locks>,
-    find: FindLocks,
-    pid: u32,
+    pub(super) save_path: String,
+    pub(super) settings: Arc<Settings>,
+    pub(super) locks: Arc<Locks>,
+    pub(super) find: FindLocks,
+    pub(super) pid: u32,
     /// On the way to a lock.
-    queue: Option<(Sid, Acquisition)>,
+    pub(super) queue: Option<(Sid, Acquisition)>,
     /// What is known of the sessions, and their locks.
-    sessions: Sessions,
+    pub(super) sessions: Sessions,
     /// Whether PHP is ending the request, so that it writes unasked.
     pub is_ending: bool,
     /// What the read callback hands to PHP.

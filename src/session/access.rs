@@ -5,8 +5,6 @@ use std::task::Poll;
 
 use redis::RedisResult;
 
-use super::Handler;
-use super::known::{Lock, Snapshot, Stage};
 use crate::client::link::ConnectionLike;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use crate::error::Error;
@@ -16,6 +14,8 @@ use crate::lock::held::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts};
 use crate::lock::token::Token;
 use crate::log::Stopwatch;
+use crate::session::entry::{Lock, Snapshot, Stage};
+use crate::session::handler::Handler;
 use crate::session::store::{Left, Store};
 use crate::topology::ReadRouting;
 

@@ -6,15 +6,15 @@
 
 use std::sync::Arc;
 
-use super::Handler;
-use super::access::no_data;
-use super::known::{Lock, Snapshot, Stage};
 use crate::client::link::WaitForReplicas;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Ttl};
 use crate::error::Error;
 use crate::key::Sid;
 use crate::lock::held::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts, WriteOptions};
+use crate::session::access::no_data;
+use crate::session::entry::{Lock, Snapshot, Stage};
+use crate::session::handler::Handler;
 use crate::session::store::Store;
 use std::task::Poll;
 
