@@ -58,15 +58,29 @@ impl From<InvalidSid> for Error {
 
 /// A session id that is safe to make a key of. Applications choose their own
 /// ids, so everything is accepted that cannot be mistaken for something else.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Sid(Vec<u8>);
+///
+/// Checked once, where PHP hands it over. It owns nothing, as nothing may be
+/// owned while PHP runs; who keeps it has a [`SidBuf`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Sid<'a>(&'a [u8]);
 
-impl Sid {
+/// A [`Sid`] that is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SidBuf(Box<[u8]>);
+
+impl SidBuf {
+    /// The id.
+    pub fn as_sid(&self) -> Sid<'_> {
+        Sid(&self.0)
+    }
+}
+
+impl<'a> Sid<'a> {
     /// Checks `bytes`.
     ///
     /// # Errors
     /// [`InvalidSid`] says which rule the id breaks.
-    pub fn new(bytes: &[u8]) -> Result<Self, InvalidSid> {
+    pub fn new(bytes: &'a [u8]) -> Result<Self, InvalidSid> {
         if bytes.is_empty() {
             Err(InvalidSid::Empty)
         } else if bytes.len() > MAX_SID {
@@ -76,13 +90,18 @@ impl Sid {
         } else if RESERVED.iter().any(|end| bytes.ends_with(end.as_bytes())) {
             Err(InvalidSid::Reserved)
         } else {
-            Ok(Self(bytes.to_vec()))
+            Ok(Self(bytes))
         }
     }
 
     /// The id as PHP knows it.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// A copy to keep.
+    pub fn to_owned(self) -> SidBuf {
+        SidBuf(self.0.into())
     }
 }
 
@@ -101,7 +120,7 @@ pub struct Keys {
 
 impl Keys {
     /// The keys of `sid` under `prefix`, named as phpredis names them.
-    pub fn new(prefix: &str, sid: &Sid) -> Self {
+    pub fn new(prefix: &str, sid: Sid<'_>) -> Self {
         let session = [prefix.as_bytes(), sid.as_bytes()].concat();
         let companion = |end: &str| [session.as_slice(), end.as_bytes()].concat();
         let [lock, baton, waiters] = COMPANIONS.map(companion);
@@ -116,7 +135,7 @@ impl Keys {
     /// # Errors
     /// [`InvalidSid::Slots`]: no such names put all keys into one slot, or they
     /// are those of the session `key` where this one's key is `{key}`.
-    pub fn in_one_slot(prefix: &str, sid: &Sid) -> Result<Self, InvalidSid> {
+    pub fn in_one_slot(prefix: &str, sid: Sid<'_>) -> Result<Self, InvalidSid> {
         let plain = Self::new(prefix, sid);
         if let Some(tag) = hash_tag(&plain.session) {
             // What follows the tag does not move a key.
@@ -184,7 +203,7 @@ mod tests {
 
     #[test]
     fn keys_are_named_as_phpredis_names_them() {
-        let keys = Keys::new(STANDALONE_PREFIX, &Sid::new(b"abc").unwrap());
+        let keys = Keys::new(STANDALONE_PREFIX, Sid::new(b"abc").unwrap());
         assert_eq!(keys.session, b"PHPREDIS_SESSION:abc");
         assert_eq!(keys.lock, b"PHPREDIS_SESSION:abc_LOCK");
     }
@@ -194,7 +213,7 @@ mod tests {
     }
 
     fn in_one_slot(prefix: &str, sid: &str) -> Result<Keys, InvalidSid> {
-        Keys::in_one_slot(prefix, &Sid::new(sid.as_bytes()).unwrap())
+        Keys::in_one_slot(prefix, Sid::new(sid.as_bytes()).unwrap())
     }
 
     #[test]
@@ -248,7 +267,7 @@ mod tests {
             prefix in "[ab{}]{0,4}", sid in "[ab{}_LOCK]{1,6}", other in r"[ab{}]{0,3}\}?(_LOCK)?",
         ) {
             if let Ok(sid) = Sid::new(sid.as_bytes())
-                && let Ok(keys) = Keys::in_one_slot(&prefix, &sid)
+                && let Ok(keys) = Keys::in_one_slot(&prefix, sid)
             {
                 let [session, companions @ ..] = all(&keys);
                 for key in companions {
@@ -256,7 +275,7 @@ mod tests {
                     prop_assert_ne!(key, session);
                 }
                 let other = Sid::new(other.as_bytes());
-                if let Ok(other) = other.and_then(|other| Keys::in_one_slot(&prefix, &other))
+                if let Ok(other) = other.and_then(|other| Keys::in_one_slot(&prefix, other))
                     && other.session != keys.session
                 {
                     prop_assert!(all(&keys).iter().all(|key| !all(&other).contains(key)));
@@ -267,8 +286,8 @@ mod tests {
         #[test]
         fn what_is_refused_has_no_companions_in_its_slot(prefix in "[ab{}]{0,4}", sid in "[ab{}]{1,6}") {
             let sid = Sid::new(sid.as_bytes()).unwrap();
-            if Keys::in_one_slot(&prefix, &sid).is_err() {
-                let session = Keys::new(&prefix, &sid).session;
+            if Keys::in_one_slot(&prefix, sid).is_err() {
+                let session = Keys::new(&prefix, sid).session;
                 let braced = |inner: &[u8]| [b"{", inner, b"}"].concat();
                 if hash_tag(&session).is_some_and(|tag| braced(tag) == session) {
                     return Ok(()); // it would have those of the session `tag`

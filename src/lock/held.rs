@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::config::settings::Ttl;
 use crate::error::Error;
-use crate::key::Sid;
 use crate::lock::released::ReleasedLocks;
 use crate::lock::scripts::{LockedOutcome, Scripts};
 use crate::lock::token::Token;
@@ -14,9 +13,7 @@ use crate::topology::{Backend, ReadRouting, SessionLocation};
 
 /// A lock that this process holds.
 pub struct HeldLock {
-    /// The session it is for.
-    pub sid: Sid,
-    /// Where that session is.
+    /// Where the session is that it is for.
     pub location: SessionLocation,
     /// The lock's value while it is ours.
     pub token: Token,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::client::pools::Pools;
 use crate::config::save_path::SavePath;
 use crate::config::settings::{LockPolicy, Ttl};
-use crate::key::Sid;
 use crate::lock::held::HeldLock;
 use crate::lock::released::ReleasedLocks;
 use crate::lock::renewal::LockRenewer;
@@ -29,12 +28,11 @@ impl Locks {
         Self { backend, released, renewer }
     }
 
-    /// The lock of `sid`, which was just acquired with `token`. It is renewed for
+    /// The lock of the session at `location`, which was just acquired with `token`. It is renewed for
     /// as long as the result lives, if it or the session may end before the
     /// request does; then this may start the helper thread.
     pub fn hold(
         &self,
-        sid: Sid,
         location: SessionLocation,
         token: Token,
         policy: &LockPolicy,
@@ -42,7 +40,6 @@ impl Locks {
     ) -> Arc<HeldLock> {
         let server = self.backend.name(&location);
         let held = Arc::new(HeldLock {
-            sid,
             location,
             token,
             lease: policy.lease,

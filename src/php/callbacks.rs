@@ -16,8 +16,9 @@ use super::open::{handler, number, renew_number, set_handler};
 use super::{ini, request};
 use crate::config::settings::Ttl;
 use crate::error::Error;
+use crate::key::{InvalidSid, Sid};
 use crate::registry::locks_of;
-use crate::session::handler::{Handler, HandlerKind};
+use crate::session::handler::{Handler, HandlerKind, WriteCause};
 use std::task::Poll;
 
 type ModData = *mut *mut c_void;
@@ -70,7 +71,7 @@ unsafe fn with<T>(
 }
 
 /// How a callback that may have to wait has ended.
-enum Persisted<T> {
+enum Ended<T> {
     Done(T),
     /// It has failed; the reason is left for [`report`].
     Failed,
@@ -79,30 +80,31 @@ enum Persisted<T> {
     Replaced,
 }
 
-/// Takes one step after another, serving PHP's signals between them. PHP's
-/// handlers for them may do anything with the session, so `strings`, which
+/// Takes one step after another until there is a result, and serves PHP's signals
+/// between them. Blocks for as long as a request may wait for a lock. PHP's
+/// handlers of signals may do anything with the session, so `strings`, which
 /// `step` uses, are held from the first wait on, and the handler has to be the
 /// same one after each.
 ///
 /// # Safety
 /// As for [`with`]; also runs PHP code, see [`report`]. `strings` are live.
-unsafe fn persist<T>(
+unsafe fn wait_serving_signals<T>(
     mod_data: ModData,
     strings: &[*mut zend_string],
     mut step: impl FnMut(&mut Handler) -> Result<Poll<T>, Error>,
     interrupt: impl FnOnce(&mut Handler) -> Result<T, Error>,
-) -> Persisted<T> {
+) -> Ended<T> {
     let mut waits = false;
     // SAFETY: `step` borrows what PHP keeps alive or is held here, and owns
     // nothing; the handler is looked up anew after PHP code has run. Nothing is
     // owned while it runs: if it bails out, PHP frees its strings itself.
-    let persisted = unsafe {
+    let ended = unsafe {
         let ours = number(mod_data);
         loop {
             match with(mod_data, &mut step) {
-                Some(Poll::Ready(value)) => break Persisted::Done(value),
+                Some(Poll::Ready(value)) => break Ended::Done(value),
                 Some(Poll::Pending) => {}
-                None => break Persisted::Failed,
+                None => break Ended::Failed,
             }
             if !waits {
                 strings.iter().for_each(|string| hold(*string));
@@ -111,10 +113,10 @@ unsafe fn persist<T>(
             let goes_on = request::serve_signals();
             if number(mod_data) != ours {
                 attempt(|| -> Result<(), Error> { Err(Error::Interrupted) });
-                break Persisted::Replaced;
+                break Ended::Replaced;
             }
             if !goes_on {
-                break with(mod_data, interrupt).map_or(Persisted::Failed, Persisted::Done);
+                break with(mod_data, interrupt).map_or(Ended::Failed, Ended::Done);
             }
         }
     };
@@ -122,33 +124,45 @@ unsafe fn persist<T>(
         // SAFETY: they were held above.
         strings.iter().for_each(|string| unsafe { let_go(*string) });
     }
-    persisted
+    ended
 }
 
-/// As [`conclude`], for what PHP calls before it has sent its headers: where
+/// As [`report_and_return`], for what PHP calls before it has sent its headers: where
 /// all is well, a warning that would be printed now, and so send them without
 /// the session's cookie, is left for a later callback.
 ///
 /// # Safety
 /// As for [`report`].
-unsafe fn conclude_start(done: bool) -> zend_result {
+unsafe fn return_before_headers(done: bool) -> zend_result {
     if done && request::warnings_send_headers() {
         return SUCCESS;
     }
     // SAFETY: passed on.
-    unsafe { conclude(done) }
+    unsafe { report_and_return(done) }
 }
 
-/// Reports what is waiting, and answers PHP.
+/// Reports the messages that are waiting, which may run PHP code, and tells PHP how
+/// the callback has ended.
 ///
 /// # Safety
 /// As for [`report`].
-unsafe fn conclude(done: bool) -> zend_result {
+unsafe fn report_and_return(done: bool) -> zend_result {
     // SAFETY: passed on.
     unsafe { report() };
     if done { SUCCESS } else { FAILURE }
 }
 
+/// The id that PHP hands to a callback, checked once.
+///
+/// # Safety
+/// As for [`bytes`].
+unsafe fn parse<'a>(sid: *const zend_string) -> Result<Sid<'a>, InvalidSid> {
+    // SAFETY: passed on.
+    Sid::new(unsafe { bytes(sid) })
+}
+
+/// The session's time to live; a notice is left for [`report`] where another one
+/// is taken.
 fn ttl(maxlifetime: zend_long) -> Ttl {
     let (ttl, replaced) = Ttl::from_maxlifetime(maxlifetime);
     if let Some(why) = replaced {
@@ -205,7 +219,7 @@ unsafe fn open(serves: HandlerKind, mod_data: ModData, save_path: Text) -> zend_
         Ok(())
     });
     // SAFETY: passed on; afterwards nothing is owned, no handler is used.
-    unsafe { conclude_start(opened.is_some() && with(mod_data, |_| Ok(())).is_some()) }
+    unsafe { return_before_headers(opened.is_some() && with(mod_data, |_| Ok(())).is_some()) }
 }
 
 unsafe extern "C" fn close(mod_data: ModData) -> zend_result {
@@ -218,7 +232,7 @@ unsafe extern "C" fn close(mod_data: ModData) -> zend_result {
                 Ok(())
             });
         }
-        conclude(true)
+        report_and_return(true)
     }
 }
 
@@ -230,21 +244,23 @@ unsafe extern "C" fn read(
 ) -> zend_result {
     // The write says what is wrong with it.
     let (ttl, _) = Ttl::from_maxlifetime(maxlifetime);
-    // SAFETY: `mod_data` and `sid` are PHP's and live. The data stay parked in
-    // the handler while PHP allocates, which may bail out.
+    // SAFETY: `mod_data` and `sid` are PHP's and live, and held while PHP code
+    // runs. The data stay parked in the handler while PHP allocates, which may
+    // bail out.
     unsafe {
-        let step = |handler: &mut Handler| handler.read(bytes(sid), ttl);
-        let done = persist(mod_data, &[sid], step, Handler::interrupt_read);
-        let done = matches!(done, Persisted::Done(()));
-        if done && let Some(parked) = handler(mod_data).map(|handler| &raw mut handler.data) {
-            let (start, size) = ((*parked).as_ptr(), (*parked).len());
+        let id = parse(sid);
+        let step = |handler: &mut Handler| handler.read(id?, ttl);
+        let done = wait_serving_signals(mod_data, &[sid], step, Handler::interrupt_read);
+        let done = matches!(done, Ended::Done(()));
+        let parked = handler(mod_data).and_then(|handler| handler.parked());
+        if done && let Some((start, size)) = parked.map(|data| (data.as_ptr(), data.len())) {
             *value = ext_php_rs_zend_string_init(start.cast(), size, false);
             with(mod_data, |handler| {
                 handler.handed_over();
                 Ok(())
             });
         }
-        conclude_start(done)
+        return_before_headers(done)
     }
 }
 
@@ -254,19 +270,22 @@ unsafe extern "C" fn write(
     value: *mut zend_string,
     maxlifetime: zend_long,
 ) -> zend_result {
-    let (ttl, is_ending) = (ttl(maxlifetime), request::is_ending());
-    // SAFETY: all pointers are PHP's and live; afterwards nothing is owned.
+    let ttl = ttl(maxlifetime);
+    let cause = match request::is_ending() {
+        true => WriteCause::EndOfRequest,
+        false => WriteCause::Page,
+    };
+    // SAFETY: all pointers are PHP's and live, and the strings held while PHP code
+    // runs; afterwards nothing is owned.
     unsafe {
-        let done = persist(
+        let id = parse(sid);
+        let done = wait_serving_signals(
             mod_data,
             &[sid, value],
-            |handler| {
-                handler.is_ending = is_ending;
-                handler.write(bytes(sid), bytes(value), ttl)
-            },
+            |handler| handler.write(id?, bytes(value), ttl, cause),
             Handler::interrupt_write,
         );
-        conclude(matches!(done, Persisted::Done(())))
+        report_and_return(matches!(done, Ended::Done(())))
     }
 }
 
@@ -279,21 +298,25 @@ unsafe extern "C" fn update_timestamp(
     let ttl = ttl(maxlifetime);
     // SAFETY: as for `write`.
     unsafe {
-        let done = persist(
+        let id = parse(sid);
+        let done = wait_serving_signals(
             mod_data,
             &[sid, value],
-            |handler| handler.update_timestamp(bytes(sid), bytes(value), ttl),
+            |handler| handler.update_timestamp(id?, bytes(value), ttl),
             Handler::interrupt_write,
         );
-        conclude(matches!(done, Persisted::Done(())))
+        report_and_return(matches!(done, Ended::Done(())))
     }
 }
 
 unsafe extern "C" fn destroy(mod_data: ModData, sid: *mut zend_string) -> zend_result {
     // SAFETY: as for `write`.
     unsafe {
-        let done = with(mod_data, |handler| handler.destroy(bytes(sid)));
-        conclude(done.is_some())
+        let done = with(mod_data, |handler| match parse(sid) {
+            Ok(sid) => handler.destroy(sid),
+            Err(_) => Ok(()), // there is no such session
+        });
+        report_and_return(done.is_some())
     }
 }
 
@@ -311,14 +334,19 @@ unsafe extern "C" fn gc(
 unsafe extern "C" fn validate_sid(mod_data: ModData, sid: *mut zend_string) -> zend_result {
     // SAFETY: as for `write`.
     unsafe {
-        let step = |handler: &mut Handler| handler.validate(bytes(sid));
-        let known = match persist(mod_data, &[sid], step, Handler::interrupt_validation) {
-            Persisted::Done(known) => known,
-            Persisted::Failed => false,
-            // No reason for a new id: the read fails, or finds another session.
-            Persisted::Replaced => true,
+        let id = parse(sid);
+        let step = |handler: &mut Handler| match id {
+            Ok(id) => handler.validate(id),
+            Err(_) => Ok(Poll::Ready(false)),
         };
-        conclude_start(true); // an id that is not known is no failure
+        let ended = wait_serving_signals(mod_data, &[sid], step, Handler::interrupt_validation);
+        let known = match ended {
+            Ended::Done(known) => known,
+            Ended::Failed => false,
+            // No reason for a new id: the read fails, or finds another session.
+            Ended::Replaced => true,
+        };
+        return_before_headers(true); // an id that is not known is no failure
         if known { SUCCESS } else { FAILURE }
     }
 }
@@ -332,15 +360,19 @@ unsafe extern "C" fn create_sid(mod_data: ModData) -> *mut zend_string {
             if sid.is_null() || handler(mod_data).is_none() {
                 return sid; // asked by a handler that has not opened us
             }
-            if with(mod_data, |handler| handler.is_unused(bytes(sid))) != Some(false) {
-                conclude_start(true); // a failure fails the read
+            let claimed = with(mod_data, |handler| Ok(handler.claim_unused(parse(sid)?)));
+            if claimed != Some(false) {
+                return_before_headers(true); // a failure fails the read
                 return sid;
             }
             ext_php_rs_zend_string_release(sid);
         }
         let sid = php_session_create_id(ptr::null_mut());
         if !sid.is_null() {
-            with(mod_data, |handler| handler.fail_read(bytes(sid), Error::Collision));
+            with(mod_data, |handler| {
+                handler.fail_read(parse(sid)?, Error::Collision);
+                Ok(())
+            });
         }
         report();
         sid

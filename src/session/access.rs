@@ -1,4 +1,4 @@
-//! How a handler reaches its session: asking, locking, letting go.
+//! How a handler reaches its sessions: executing, locking, releasing.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,33 +8,34 @@ use redis::RedisResult;
 use crate::client::link::ConnectionLike;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use crate::error::Error;
-use crate::key::{Keys, Sid};
+use crate::key::{Keys, Sid, SidBuf};
 use crate::lock::acquire::{Acquired, Acquisition, Request};
 use crate::lock::held::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts};
 use crate::lock::token::Token;
 use crate::log::Stopwatch;
-use crate::session::entry::{Lock, Snapshot, Stage};
+use crate::session::entry::{Entry, Locked};
 use crate::session::handler::Handler;
 use crate::session::store::{Left, Store};
-use crate::topology::ReadRouting;
+use crate::topology::{ReadRouting, SessionLocation};
 
 impl Handler {
-    /// Reads, and takes the lock where there is one to take.
-    pub(super) fn obtain(
+    /// Reads, and takes the lock where there is one to take. Blocks for at most
+    /// about a second.
+    pub(super) fn acquire_or_read(
         &mut self,
-        sid: &Sid,
+        sid: Sid<'_>,
         wanted: Existence,
         refresh: Refresh,
     ) -> Result<Poll<Acquired>, Error> {
         let settings = self.settings.clone();
         let plain = match settings.read_only {
             ReadOnly::No => false,
-            ReadOnly::Wait => wanted == Existence::Unused, // there is nobody to wait for
+            ReadOnly::Wait => wanted == Existence::Unused, // there is no one to wait for
             ReadOnly::NoWait => true,
         };
         if let Some(policy) = settings.lock.as_ref().filter(|_| !plain) {
-            match self.queue_for(sid, wanted, refresh, policy) {
+            match self.step_to_lock(sid, wanted, refresh, policy) {
                 Err(error @ (Error::Busy { .. } | Error::QueueFull { .. }))
                     if policy.failure_readonly && wanted != Existence::Unused =>
                 {
@@ -43,64 +44,40 @@ impl Handler {
                     self.warnings.push(format!(
                         "Failed to acquire session lock, session will be read only: {why}"
                     ));
-                    self.sessions.set_lock(sid, Lock::Barred);
+                    self.sessions.update(sid, Entry::deny);
                 }
                 outcome => return outcome,
             }
         }
-        let data = self.fetch(sid, refresh)?;
+        let data = self.read_without_lock(sid, refresh)?;
         Ok(Poll::Ready(match (wanted, data.is_some()) {
             (Existence::Known, false) | (Existence::Unused, true) => Acquired::ExistenceMismatch,
             _ => Acquired::Session(data),
         }))
     }
 
-    /// One step on the way to the lock.
-    pub(super) fn queue_for(
+    /// One step on the way to the lock. Blocks for at most about a second.
+    pub(super) fn step_to_lock(
         &mut self,
-        sid: &Sid,
+        sid: Sid<'_>,
         wanted: Existence,
         refresh: Refresh,
         policy: &LockPolicy,
     ) -> Result<Poll<Acquired>, Error> {
         self.leave_parent();
-        let read_only = self.settings.read_only;
-        if self.queue.as_ref().is_some_and(|(waiting, _)| waiting != sid) {
-            self.leave_queue();
-        }
-        let mut queue = match self.queue.take() {
-            Some((_, queue)) => queue,
-            None => {
-                // Asked again with the same token, the lock is ours again.
-                let token = match self.held_for(sid) {
-                    Some(held) => held.token.clone(),
-                    None => Token::new(&policy.script).map_err(Error::Random)?,
-                };
-                let location = self.locks.backend.location(sid)?;
-                let Settings { failover, wait_replicas: replicas, .. } = *self.settings;
-                Acquisition::new(Request {
-                    location,
-                    token,
-                    wanted,
-                    read_only,
-                    refresh,
-                    failover,
-                    replicas,
-                })
-            }
-        };
+        let mut acquisition = self.take_acquisition(sid, wanted, refresh, policy)?;
         let stopwatch = Stopwatch::start();
-        let outcome = queue.step(&self.locks.backend, policy);
+        let outcome = acquisition.step(&self.locks.backend, policy);
         match &outcome {
             Ok(Poll::Pending) => {
-                self.queue = Some((sid.clone(), queue));
+                self.acquisition = Some((sid.to_owned(), acquisition));
                 return outcome;
             }
             // It is counted still, where the server can be told.
-            Err(error) if !error.is_unreachable() => queue.leave(&self.locks.backend),
+            Err(error) if !error.is_unreachable() => acquisition.leave(&self.locks.backend),
             Ok(Poll::Ready(_)) | Err(_) => {}
         }
-        let request = queue.into_request();
+        let request = acquisition.into_request();
         stopwatch.tell(
             "read",
             || self.locks.backend.name(&request.location),
@@ -110,51 +87,74 @@ impl Handler {
             }),
         );
         if let Ok(Poll::Ready(Acquired::Session(_))) = outcome
-            && read_only == ReadOnly::No
+            && self.settings.read_only == ReadOnly::No
         {
-            self.hold(sid, request, policy);
+            let Request { location, token, .. } = request;
+            let held = self.locks.hold(location, token, policy, self.settings.ttl);
+            self.sessions.update(sid, |entry| entry.grant(held));
         }
         outcome
     }
 
-    fn hold(&mut self, sid: &Sid, request: Request, policy: &LockPolicy) {
-        let Request { location, token, .. } = request;
-        let held = self.locks.hold(sid.clone(), location, token, policy, self.settings.ttl);
-        self.sessions.set_lock(sid, Lock::Held(held));
+    /// The request that is on its way to the lock of `sid`, or a new one. One
+    /// that waits for another session waits no more.
+    fn take_acquisition(
+        &mut self,
+        sid: Sid<'_>,
+        wanted: Existence,
+        refresh: Refresh,
+        policy: &LockPolicy,
+    ) -> Result<Acquisition, Error> {
+        if self.acquisition.as_ref().is_some_and(|(waiting, _)| waiting.as_sid() != sid) {
+            self.cancel_acquisition();
+        }
+        if let Some((_, acquisition)) = self.acquisition.take() {
+            return Ok(acquisition);
+        }
+        // Asked again with the same token, the lock is ours again.
+        let token = match self.held_lock(sid) {
+            Some(held) => held.token.clone(),
+            None => Token::new(&policy.script).map_err(Error::Random)?,
+        };
+        let location = self.location(sid)?;
+        let Settings { failover, wait_replicas: replicas, read_only, .. } = *self.settings;
+        Ok(Acquisition::new(Request {
+            location,
+            token,
+            wanted,
+            read_only,
+            refresh,
+            failover,
+            replicas,
+        }))
     }
 
-    pub(super) fn held_for(&mut self, sid: &Sid) -> Option<Arc<HeldLock>> {
+    /// The lock of `sid`, if this request, in this process, holds it.
+    pub(super) fn held_lock(&mut self, sid: Sid<'_>) -> Option<Arc<HeldLock>> {
         self.leave_parent();
-        match self.sessions.get(sid).map(|entry| &entry.lock) {
-            Some(Lock::Held(held)) => Some(held.clone()),
-            Some(Lock::No | Lock::Barred | Lock::Inherited) | None => None,
-        }
+        self.sessions.get(sid)?.lock().cloned()
     }
 
     /// Takes the lock again that a failed primary took along, as its replica
     /// had not been told of it. Only at another server than the one that gave
     /// it, only if nobody has it there, and only if the session is as it was
     /// when it was read: so no write comes between.
-    pub(super) fn reclaim(&mut self, sid: &Sid) -> bool {
-        let Some(held) = self.held_for(sid) else { return false };
-        let stage = self.sessions.get_mut(sid).map(|entry| &mut entry.stage);
-        let Some(Stage::Known { existed, snapshot }) = stage else { return false };
-        let existed = *existed;
-        let Snapshot::Data(data) = std::mem::replace(snapshot, Snapshot::None) else {
-            return false;
-        };
+    pub(super) fn reclaim(&mut self, sid: Sid<'_>) -> bool {
+        let Some(held) = self.held_lock(sid) else { return false };
         if held.server == self.locks.backend.name(&held.location) {
             return false;
         }
-        let before = existed.then_some(data.as_slice());
-        let kept = self.ask("reclaim", sid, no_data, |link, keys| {
-            Scripts(link).reclaim(keys, &held.token, held.lease, before)
+        let Some(before) = self.sessions.update(sid, Entry::take_snapshot) else { return false };
+        let outcome = self.execute("reclaim", sid, no_data, |link, keys| {
+            Scripts(link).reclaim(keys, &held.token, held.lease, before.as_deref())
         });
-        matches!(kept, Ok(LockedOutcome::Done))
+        matches!(outcome, Ok(LockedOutcome::Done))
     }
 
-    pub(super) fn lost(&mut self, sid: &Sid) -> Error {
-        self.sessions.set_lock(sid, Lock::Barred);
+    /// The lock has ended before the request: it writes the session no more, and
+    /// the user is warned.
+    pub(super) fn deny_for_lost_lock(&mut self, sid: Sid<'_>) -> Error {
+        self.sessions.update(sid, Entry::deny);
         self.warnings.push(
             "Session lock expired: it ended before this request did, or was removed; see \
              redis.session.lock_expire"
@@ -163,34 +163,25 @@ impl Handler {
         Error::LockLost
     }
 
-    /// Lets go of all locks; a server that does not answer is asked once.
+    /// Releases all locks; a server that does not answer is asked once.
     pub(super) fn release_all(&mut self) -> Result<(), Error> {
         self.leave_parent();
-        let mut held = Vec::new();
-        for entry in self.sessions.iter_mut() {
-            if let Lock::Held(lock) = std::mem::take(&mut entry.lock) {
-                if entry.unreachable {
-                    lock.was_released();
-                } else {
-                    held.push(lock);
+        let mut failure: Option<(Arc<HeldLock>, Error)> = None;
+        for Locked { lock, unreachable } in self.sessions.give_up() {
+            let has_failed = failure.as_ref().is_some_and(|(other, _)| other.server == lock.server);
+            if !unreachable && !has_failed {
+                let (location, token) = (&lock.location, &lock.token);
+                let release =
+                    |link: &mut dyn ConnectionLike, keys: &Keys| Scripts(link).release(keys, token);
+                let released =
+                    self.execute_at(location, ReadRouting::Primary, "release", no_data, release);
+                // One that is not ours any more needs no release.
+                if let Err(error) = released {
+                    failure.get_or_insert((lock.clone(), error));
                 }
             }
-        }
-        let mut failure: Option<(Arc<HeldLock>, Error)> = None;
-        for held in held {
-            if failure.as_ref().is_some_and(|(other, _)| other.server == held.server) {
-                held.was_released();
-                continue;
-            }
-            let released = self.ask("release", &held.sid, no_data, |link, keys| {
-                Scripts(link).release(keys, &held.token)
-            });
             // Where it was not told, its successor will be.
-            held.was_released();
-            // One that is not ours any more needs no release.
-            if let Err(error) = released {
-                failure.get_or_insert((held, error));
-            }
+            lock.was_released();
         }
         match failure {
             Some((_, error)) => Err(Error::Release(Box::new(error))),
@@ -198,11 +189,12 @@ impl Handler {
         }
     }
 
-    /// Stops waiting. Returns for which session that was.
-    pub(super) fn leave_queue(&mut self) -> Option<Sid> {
-        self.leave_parent(); // whose queue it is
-        let (sid, mut queue) = self.queue.take()?;
-        queue.leave(&self.locks.backend);
+    /// Waits no more for a lock, and tells the server so. Returns for which
+    /// session that was.
+    pub(super) fn cancel_acquisition(&mut self) -> Option<SidBuf> {
+        self.leave_parent(); // whose wait it is
+        let (sid, mut acquisition) = self.acquisition.take()?;
+        acquisition.leave(&self.locks.backend);
         Some(sid)
     }
 
@@ -216,9 +208,14 @@ impl Handler {
         }
     }
 
-    pub(super) fn fetch(&mut self, sid: &Sid, refresh: Refresh) -> Result<Option<Vec<u8>>, Error> {
+    /// Reads the session without asking for its lock, as `refresh` says.
+    pub(super) fn read_without_lock(
+        &mut self,
+        sid: Sid<'_>,
+        refresh: Refresh,
+    ) -> Result<Option<Vec<u8>>, Error> {
         // Starting the TTL again is a write.
-        let access = match refresh {
+        let routing = match refresh {
             Refresh::Always(_) => ReadRouting::Primary,
             Refresh::Below(..) if !self.locks.backend.tells_ttls() => ReadRouting::Primary,
             Refresh::Below(..) | Refresh::Never => ReadRouting::Read,
@@ -227,7 +224,7 @@ impl Handler {
             let (mut store, key) = (Store(link), &keys.session);
             let data = match refresh {
                 Refresh::Always(ttl) => store.get_and_touch(key, ttl)?,
-                Refresh::Below(..) if access == ReadRouting::Read => {
+                Refresh::Below(..) if routing == ReadRouting::Read => {
                     return store.get_and_look(key);
                 }
                 // Who may not ask how much is left may still start it again.
@@ -236,7 +233,8 @@ impl Handler {
             };
             Ok((data, Left::Endless))
         };
-        let (data, left) = self.ask_with(access, "read", sid, |(data, _)| size(data), read)?;
+        let (data, left) =
+            self.execute_routed(routing, "read", sid, |(data, _)| size(data), read)?;
         let is_short = match (left, refresh) {
             (Left::Time(left), Refresh::Below(_, short)) => left < short,
             (Left::Hidden, _) => {
@@ -249,49 +247,64 @@ impl Handler {
             && is_short
         {
             // It will be there for a while even if this fails.
-            let _ =
-                self.ask("touch", sid, no_data, |link, keys| Store(link).touch(&keys.session, ttl));
+            let _ = self
+                .execute("touch", sid, no_data, |link, keys| Store(link).touch(&keys.session, ttl));
         }
         Ok(data)
     }
 
-    /// Runs one operation on the server that keeps `sid`, and tells the log
-    /// of it, and of how many `bytes` of session data went with it.
-    pub(super) fn ask<T>(
+    /// Executes one operation on the primary of `sid`, and tells the log of it, and
+    /// of how many `bytes` of session data went with it. Blocks until the server
+    /// has answered, or the time for a failover is over.
+    pub(super) fn execute<T>(
         &mut self,
         operation: &'static str,
-        sid: &Sid,
+        sid: Sid<'_>,
         bytes: impl Fn(&T) -> usize,
         exchange: impl FnMut(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
-        self.ask_with(ReadRouting::Primary, operation, sid, bytes, exchange)
+        self.execute_routed(ReadRouting::Primary, operation, sid, bytes, exchange)
     }
 
-    pub(super) fn ask_with<T>(
+    /// As [`Handler::execute`], on a server that `routing` allows.
+    fn execute_routed<T>(
         &mut self,
-        access: ReadRouting,
+        routing: ReadRouting,
         operation: &'static str,
-        sid: &Sid,
+        sid: Sid<'_>,
+        bytes: impl Fn(&T) -> usize,
+        exchange: impl FnMut(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>,
+    ) -> Result<T, Error> {
+        self.leave_parent();
+        let location = self.location(sid)?;
+        let outcome = self.execute_at(&location, routing, operation, bytes, exchange);
+        let unreachable = outcome.as_ref().is_err_and(Error::is_unreachable);
+        self.sessions.update(sid, |entry| entry.note_reached(unreachable));
+        outcome
+    }
+
+    fn execute_at<T>(
+        &self,
+        location: &SessionLocation,
+        routing: ReadRouting,
+        operation: &'static str,
         bytes: impl Fn(&T) -> usize,
         mut exchange: impl FnMut(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
-        self.leave_parent();
-        let location = self.locks.backend.location(sid)?;
         let stopwatch = Stopwatch::start();
-        let patience = self.settings.failover;
-        let answer = self
-            .locks
-            .backend
-            .run(&location, access, patience, |link| exchange(link, &location.keys));
-        stopwatch.tell(
-            operation,
-            || self.locks.backend.name(&location),
-            answer.as_ref().map(bytes),
-        );
-        if let Some(entry) = self.sessions.get_mut(sid) {
-            entry.unreachable = answer.as_ref().is_err_and(Error::is_unreachable);
-        }
-        answer
+        let backend = &self.locks.backend;
+        let outcome = backend
+            .run(location, routing, self.settings.failover, |link| exchange(link, &location.keys));
+        stopwatch.tell(operation, || backend.name(location), outcome.as_ref().map(bytes));
+        outcome
+    }
+
+    /// Where the session is. Its keys are made once.
+    ///
+    /// # Errors
+    /// [`Error::Sid`]: in a cluster, where its keys cannot be in one slot.
+    pub(super) fn location(&mut self, sid: Sid<'_>) -> Result<SessionLocation, Error> {
+        self.sessions.update(sid, |entry| entry.location(&self.locks.backend))
     }
 
     /// A forked child leaves its parent's connections and its parent's lock
@@ -302,12 +315,8 @@ impl Handler {
             return;
         }
         self.pid = pid;
-        for entry in self.sessions.iter_mut() {
-            if let Lock::Held(_) = entry.lock {
-                std::mem::forget(std::mem::replace(&mut entry.lock, Lock::Inherited));
-            }
-        }
-        std::mem::forget(self.queue.take());
+        self.sessions.inherit();
+        std::mem::forget(self.acquisition.take());
         // It was parsed before, so it parses now.
         if let Ok((locks, _)) = (self.find)(&self.save_path) {
             std::mem::forget(std::mem::replace(&mut self.locks, locks));

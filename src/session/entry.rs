@@ -2,61 +2,261 @@
 //!
 //! Most have to do with one. A handler in PHP may read one session and write
 //! another, or keep a copy beside it: what is known of one says nothing about
-//! the other, so that each has its own lock, failure and data here.
+//! the other, so that each has its own keys, lock, failure and data here.
+//!
+//! Two things are known of a session: how far its reading has come, and whether
+//! the request may write it. Each is one of the states below, with exactly what
+//! belongs to it; they change through the methods of [`Entry`] alone. Neither
+//! decides the other: a fork takes the right to write at any point of a read,
+//! and a session may be written that was never read.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::key::Sid;
+use crate::key::{Sid, SidBuf};
 use crate::lock::held::HeldLock;
+use crate::topology::{Backend, SessionLocation};
 
-/// What was done with a session so far.
-pub(super) enum Stage {
+/// What the check of an id has found: the session's data, if it is there; or why
+/// that could not be seen.
+pub(super) type Lookahead = Result<Option<Vec<u8>>, Error>;
+
+/// How far the reading of a session has come.
+enum Reading {
     /// Nothing of it was read through us.
     Unread,
-    /// Its check could not be made: the read that follows fails of it.
-    Failed(Error),
-    /// Read ahead by the check of its id, for the read that follows.
-    Ahead(Option<Vec<u8>>),
+    /// The check of its id has read it, for the read that follows.
+    Ahead(Lookahead),
     /// Its read has begun and PHP has not got its data. A write that comes all
     /// the same is what PHP does after a fatal error in the middle of the read.
-    Reading,
-    /// As above, but its data are here for PHP to take.
-    Parked {
-        /// Whether it was there.
-        existed: bool,
-    },
+    Pending,
+    /// As above, but its data, if it was there, are here for PHP to take.
+    Parked(Option<Vec<u8>>),
     /// PHP has it, or has stored it.
-    Known {
-        /// Whether it was there: then it is not created again.
-        existed: bool,
-        /// What it was.
-        snapshot: Snapshot,
-    },
+    Known(Snapshot),
 }
 
-/// What a session was when PHP got it, as far as somebody will ask.
-pub(super) enum Snapshot {
-    /// Nobody will.
-    None,
-    /// Enough to tell whether a write changes anything.
+/// What a session was when PHP got it, as far as someone will ask.
+enum Snapshot {
+    /// There was none: a write creates it.
+    Absent,
+    /// It was there, or is stored since: it is not created again.
+    Present,
+    /// The same, with enough to tell whether a write changes anything.
     Digest(u64),
-    /// All of it, where its lock may be lost although we hold it.
+    /// The same, with all of it: needed to take a lock again that was lost in a
+    /// failover.
     Data(Vec<u8>),
 }
 
-impl Snapshot {
-    pub(super) fn digest_of(data: &[u8]) -> Self {
-        Self::Digest(digest(data))
+/// Whether the request may write a session.
+enum WriteAccess {
+    /// It has not asked for the lock, or has released it.
+    Unasked,
+    /// It holds the lock.
+    Locked(Locked),
+    /// It writes no more.
+    Denied(Denial),
+}
+
+/// Why a request may not write a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// It has missed the lock or lost it: what it knows of the session may be
+    /// out of date.
+    Missed,
+    /// The process it was forked from holds the lock. PHP's own write at its
+    /// end is nothing it has asked for.
+    Inherited,
+}
+
+/// A lock that the request holds.
+pub(super) struct Locked {
+    pub(super) lock: Arc<HeldLock>,
+    /// Whether its server failed us: then that is not asked to release it.
+    pub(super) unreachable: bool,
+}
+
+/// What is known of one session.
+pub(super) struct Entry {
+    sid: SidBuf,
+    /// Made when it is needed first; the same for as long as the session is open.
+    location: Option<SessionLocation>,
+    reading: Reading,
+    access: WriteAccess,
+}
+
+impl Entry {
+    fn new(sid: Sid<'_>) -> Self {
+        Self {
+            sid: sid.to_owned(),
+            location: None,
+            reading: Reading::Unread,
+            access: WriteAccess::Unasked,
+        }
     }
 
-    /// Whether `data` are what it was, for certain.
-    pub(super) fn is(&self, data: &[u8]) -> bool {
-        match self {
-            Self::None => false,
-            Self::Digest(before) => *before == digest(data),
-            Self::Data(before) => before == data,
+    /// Where the session is.
+    ///
+    /// # Errors
+    /// As for [`Backend::location`].
+    pub(super) fn location(&mut self, backend: &Backend) -> Result<SessionLocation, Error> {
+        if let Some(location) = &self.location {
+            return Ok(location.clone());
+        }
+        Ok(self.location.insert(backend.location(self.sid.as_sid())?).clone())
+    }
+
+    /// What the check of its id has read, for the read that follows.
+    pub(super) fn lookahead(&self) -> Option<&Lookahead> {
+        match &self.reading {
+            Reading::Ahead(lookahead) => Some(lookahead),
+            Reading::Unread | Reading::Pending | Reading::Parked(_) | Reading::Known(_) => None,
+        }
+    }
+
+    /// The check of its id has read it, or failed.
+    pub(super) fn read_ahead(&mut self, lookahead: Lookahead) {
+        self.reading = Reading::Ahead(lookahead);
+    }
+
+    /// Leaves the data, if it was there, for PHP to take.
+    pub(super) fn park(&mut self, data: Option<Vec<u8>>) {
+        self.reading = Reading::Parked(data);
+    }
+
+    /// The data that are here for PHP to take; empty where there is no session.
+    pub(super) fn parked(&self) -> Option<&[u8]> {
+        match &self.reading {
+            Reading::Parked(data) => Some(data.as_deref().unwrap_or_default()),
+            Reading::Unread | Reading::Ahead(_) | Reading::Pending | Reading::Known(_) => None,
+        }
+    }
+
+    /// PHP has its copy of what was parked. Of that stays what will be asked for:
+    /// whether it changes, where PHP `writes_unchanged` sessions; all of it, if
+    /// it is locked and servers are `changing`.
+    pub(super) fn hand_over(&mut self, writes_unchanged: bool, changing: bool) {
+        let Reading::Parked(data) = &mut self.reading else { return };
+        let is_locked = matches!(self.access, WriteAccess::Locked(_));
+        self.reading = Reading::Known(match data.take() {
+            None => Snapshot::Absent,
+            Some(data) if is_locked && changing => Snapshot::Data(data),
+            Some(data) if writes_unchanged => Snapshot::Digest(digest(&data)),
+            Some(_) => Snapshot::Present,
+        });
+    }
+
+    /// It was stored.
+    pub(super) fn store(&mut self) {
+        self.reading = Reading::Known(Snapshot::Present);
+    }
+
+    /// Whether the session was there when it was read; none where it was not.
+    pub(super) fn existed(&self) -> Option<bool> {
+        match &self.reading {
+            Reading::Known(snapshot) => Some(!matches!(snapshot, Snapshot::Absent)),
+            Reading::Parked(data) | Reading::Ahead(Ok(data)) => Some(data.is_some()),
+            Reading::Unread | Reading::Ahead(Err(_)) | Reading::Pending => None,
+        }
+    }
+
+    /// Whether its read has begun and PHP has not got its data.
+    pub(super) fn is_being_read(&self) -> bool {
+        matches!(self.reading, Reading::Pending | Reading::Parked(_))
+    }
+
+    fn was_read(&self) -> bool {
+        matches!(self.reading, Reading::Parked(_) | Reading::Known(_))
+    }
+
+    fn check_failed(&self) -> bool {
+        matches!(self.reading, Reading::Ahead(Err(_)))
+    }
+
+    /// Whether `data` are what PHP got, for certain.
+    pub(super) fn is_unchanged(&self, data: &[u8]) -> bool {
+        match &self.reading {
+            Reading::Known(Snapshot::Digest(before)) => *before == digest(data),
+            Reading::Known(Snapshot::Data(before)) => before == data,
+            Reading::Known(Snapshot::Absent | Snapshot::Present)
+            | Reading::Unread
+            | Reading::Ahead(_)
+            | Reading::Pending
+            | Reading::Parked(_) => false,
+        }
+    }
+
+    /// What PHP got, where that was kept whole: none inside where there was no
+    /// session. It is given away once.
+    pub(super) fn take_snapshot(&mut self) -> Option<Option<Vec<u8>>> {
+        let Reading::Known(snapshot) = &mut self.reading else { return None };
+        match snapshot {
+            Snapshot::Absent => Some(None),
+            Snapshot::Present | Snapshot::Digest(_) => None,
+            Snapshot::Data(data) => {
+                let data = std::mem::take(data);
+                *snapshot = Snapshot::Present;
+                Some(Some(data))
+            }
+        }
+    }
+
+    /// The lock, if the request holds it.
+    pub(super) fn lock(&self) -> Option<&Arc<HeldLock>> {
+        match &self.access {
+            WriteAccess::Locked(Locked { lock, .. }) => Some(lock),
+            WriteAccess::Unasked | WriteAccess::Denied(_) => None,
+        }
+    }
+
+    /// Why the request may not write it, if so.
+    pub(super) fn denial(&self) -> Option<Denial> {
+        match self.access {
+            WriteAccess::Denied(denial) => Some(denial),
+            WriteAccess::Unasked | WriteAccess::Locked(_) => None,
+        }
+    }
+
+    /// The request holds `lock` from now on.
+    pub(super) fn grant(&mut self, lock: Arc<HeldLock>) {
+        self.access = WriteAccess::Locked(Locked { lock, unreachable: false });
+    }
+
+    /// The request has missed the lock or lost it: it writes no more.
+    pub(super) fn deny(&mut self) {
+        self.access = WriteAccess::Denied(Denial::Missed);
+    }
+
+    /// This process was forked: the lock is its parent's. Its memory is not
+    /// freed, as what belongs to it may be in use there.
+    pub(super) fn inherit(&mut self) {
+        if let WriteAccess::Locked(_) = self.access {
+            let inherited = WriteAccess::Denied(Denial::Inherited);
+            std::mem::forget(std::mem::replace(&mut self.access, inherited));
+        }
+    }
+
+    /// Whether the server that keeps the session could not be reached just now.
+    pub(super) fn note_reached(&mut self, is_unreachable: bool) {
+        if let WriteAccess::Locked(locked) = &mut self.access {
+            locked.unreachable = is_unreachable;
+        }
+    }
+
+    /// The request writes no more for now.
+    pub(super) fn give_up(&mut self) -> Option<Locked> {
+        match std::mem::replace(&mut self.access, WriteAccess::Unasked) {
+            WriteAccess::Locked(locked) => Some(locked),
+            WriteAccess::Unasked | WriteAccess::Denied(_) => None,
+        }
+    }
+
+    /// The server has released the lock, or cannot be told to.
+    pub(super) fn note_release(&mut self) {
+        if let Some(Locked { lock, .. }) = self.give_up() {
+            lock.was_released();
         }
     }
 }
@@ -67,112 +267,54 @@ fn digest(data: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// How a request stands to a session's lock.
-#[derive(Default, Clone)]
-pub(super) enum Lock {
-    /// It has not asked for it, or has let go of it.
-    #[default]
-    No,
-    /// It holds it.
-    Held(Arc<HeldLock>),
-    /// It has missed it or lost it: what it knows of the session may be out of
-    /// date, so it writes no more.
-    Barred,
-    /// The process it was forked from holds it: it does not write either, and
-    /// PHP's own write at its end is nothing it has asked for.
-    Inherited,
-}
-
-/// What is known of one session.
-pub(super) struct Entry {
-    pub(super) sid: Sid,
-    pub(super) stage: Stage,
-    pub(super) lock: Lock,
-    /// Whether its server failed us: then that is not asked to unlock.
-    pub(super) unreachable: bool,
-}
-
-impl Entry {
-    fn new(sid: &Sid, stage: Stage, lock: Lock) -> Self {
-        Self { sid: sid.clone(), stage, lock, unreachable: false }
-    }
-
-    /// Whether the session was there when it was read; none where it was not.
-    pub(super) fn existed(&self) -> Option<bool> {
-        match &self.stage {
-            Stage::Known { existed, .. } | Stage::Parked { existed } => Some(*existed),
-            Stage::Ahead(data) => Some(data.is_some()),
-            Stage::Unread | Stage::Failed(_) | Stage::Reading => None,
-        }
-    }
-
-    pub(super) fn is_being_read(&self) -> bool {
-        matches!(self.stage, Stage::Reading | Stage::Parked { .. })
-    }
-
-    fn was_read(&self) -> bool {
-        matches!(self.stage, Stage::Parked { .. } | Stage::Known { .. })
-    }
-}
-
 /// All that is known. Looked through from the start: there is one, seldom two.
 #[derive(Default)]
-pub(super) struct Sessions(Vec<Entry>);
+pub(super) struct Entries(Vec<Entry>);
 
-impl Sessions {
-    pub(super) fn get(&self, sid: &Sid) -> Option<&Entry> {
-        self.0.iter().find(|entry| entry.sid == *sid)
+impl Entries {
+    /// What is known of `sid`, if anything.
+    pub(super) fn get(&self, sid: Sid<'_>) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.sid.as_sid() == sid)
     }
 
-    pub(super) fn get_mut(&mut self, sid: &Sid) -> Option<&mut Entry> {
-        self.0.iter_mut().find(|entry| entry.sid == *sid)
-    }
-
-    /// What was done with `sid` from now on; returns what had been.
-    pub(super) fn set_stage(&mut self, sid: &Sid, stage: Stage) -> Stage {
-        match self.get_mut(sid) {
-            Some(entry) => std::mem::replace(&mut entry.stage, stage),
-            None => {
-                self.0.push(Entry::new(sid, stage, Lock::No));
-                Stage::Unread
-            }
+    /// Changes what is known of `sid`.
+    pub(super) fn update<T>(&mut self, sid: Sid<'_>, change: impl FnOnce(&mut Entry) -> T) -> T {
+        if let Some(entry) = self.0.iter_mut().find(|entry| entry.sid.as_sid() == sid) {
+            return change(entry);
         }
-    }
-
-    /// How the request stands to the lock of `sid` from now on.
-    pub(super) fn set_lock(&mut self, sid: &Sid, lock: Lock) {
-        match self.get_mut(sid) {
-            Some(entry) => entry.lock = lock,
-            None => self.0.push(Entry::new(sid, Stage::Unread, lock)),
-        }
-    }
-
-    /// The server has let go of the lock of `sid`, or cannot be told to.
-    pub(super) fn unlocked(&mut self, sid: &Sid) {
-        let lock = self.get_mut(sid).map(|entry| std::mem::take(&mut entry.lock));
-        if let Some(Lock::Held(held)) = lock {
-            held.was_released();
-        }
+        let mut entry = Entry::new(sid);
+        let changed = change(&mut entry);
+        self.0.push(entry);
+        changed
     }
 
     /// Nothing is known of `sid` any more.
-    pub(super) fn forget(&mut self, sid: &Sid) {
-        self.0.retain(|entry| entry.sid != *sid);
+    pub(super) fn forget(&mut self, sid: Sid<'_>) {
+        self.0.retain(|entry| entry.sid.as_sid() != sid);
     }
 
-    /// The read of `sid` begins; what was known before.
-    pub(super) fn begin_read(&mut self, sid: &Sid) -> Stage {
+    /// The read of `sid` begins. Returns what the check of its id has read.
+    pub(super) fn begin_read(&mut self, sid: Sid<'_>) -> Option<Lookahead> {
         for entry in &mut self.0 {
-            if let Stage::Parked { .. } = entry.stage {
-                entry.stage = Stage::Reading; // its data are not there any more
+            if let Reading::Parked(_) = entry.reading {
+                entry.reading = Reading::Pending; // PHP did not take its data
             }
         }
-        self.set_stage(sid, Stage::Reading)
+        let before = |entry: &mut Entry| std::mem::replace(&mut entry.reading, Reading::Pending);
+        match self.update(sid, before) {
+            Reading::Ahead(lookahead) => Some(lookahead),
+            Reading::Unread | Reading::Pending | Reading::Parked(_) | Reading::Known(_) => None,
+        }
     }
 
     /// The session whose data are here for PHP to take.
-    pub(super) fn parked(&mut self) -> Option<&mut Entry> {
-        self.0.iter_mut().find(|entry| matches!(entry.stage, Stage::Parked { .. }))
+    pub(super) fn parked(&self) -> Option<&[u8]> {
+        self.0.iter().find_map(Entry::parked)
+    }
+
+    /// See [`Entry::hand_over`].
+    pub(super) fn hand_over(&mut self, writes_unchanged: bool, changing: bool) {
+        self.0.iter_mut().for_each(|entry| entry.hand_over(writes_unchanged, changing));
     }
 
     /// Whether any session was read.
@@ -180,22 +322,25 @@ impl Sessions {
         self.0.iter().any(Entry::was_read)
     }
 
-    /// Whether any check has failed.
-    pub(super) fn any_failed(&self) -> bool {
-        self.0.iter().any(|entry| matches!(entry.stage, Stage::Failed(_)))
+    /// Whether the check of any id has failed.
+    pub(super) fn any_check_failed(&self) -> bool {
+        self.0.iter().any(Entry::check_failed)
     }
 
     /// Keeps the locks, and nothing else.
     pub(super) fn only_locked(mut self) -> Self {
-        self.0.retain(|entry| matches!(entry.lock, Lock::Held(_)));
-        for entry in &mut self.0 {
-            entry.stage = Stage::Unread;
-        }
+        self.0.retain(|entry| entry.lock().is_some());
+        self.0.iter_mut().for_each(|entry| entry.reading = Reading::Unread);
         self
     }
 
-    /// All entries.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.0.iter_mut()
+    /// This process was forked, see [`Entry::inherit`].
+    pub(super) fn inherit(&mut self) {
+        self.0.iter_mut().for_each(Entry::inherit);
+    }
+
+    /// Gives up all locks.
+    pub(super) fn give_up(&mut self) -> Vec<Locked> {
+        self.0.iter_mut().filter_map(Entry::give_up).collect()
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Decides what is asked of the servers and remembers what they said, so that
 //! no question is asked twice. Sees no pointer and calls no PHP. What it
-//! knows is in `entry`, how it stores in `write`, how it reaches the servers
-//! in `access`.
+//! knows of each session is in `entry`, how it stores in `write`, how it reaches
+//! the servers in `access`. A method that returns [`Poll`] blocks for at most
+//! about a second, and is called again while it is pending.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,11 +13,11 @@ use std::time::Duration;
 use crate::config::save_path::ParseError;
 use crate::config::settings::{Refresh, Settings, Ttl};
 use crate::error::Error;
-use crate::key::Sid;
+use crate::key::{Sid, SidBuf};
 use crate::lock::acquire::{Acquired, Acquisition};
 use crate::lock::locks::Locks;
 use crate::lock::scripts::Existence;
-use crate::session::entry::{Lock, Sessions, Snapshot, Stage};
+use crate::session::entry::{Entries, Entry};
 use crate::session::stored_form::{self, Form};
 
 /// What a save handler's name stands for.
@@ -26,6 +27,15 @@ pub enum HandlerKind {
     Anything,
     /// Clusters: `rediscluster`.
     Clusters,
+}
+
+/// Who wants a session to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteCause {
+    /// The page.
+    Page,
+    /// PHP, which ends the request and writes unasked.
+    EndOfRequest,
 }
 
 /// Where the sessions of a save path are kept and locked, and what is to be
@@ -39,14 +49,10 @@ pub struct Handler {
     pub(super) locks: Arc<Locks>,
     pub(super) find: FindLocks,
     pub(super) pid: u32,
-    /// On the way to a lock.
-    pub(super) queue: Option<(Sid, Acquisition)>,
+    /// On the way to the lock of that session.
+    pub(super) acquisition: Option<(SidBuf, Acquisition)>,
     /// What is known of the sessions, and their locks.
-    pub(super) sessions: Sessions,
-    /// Whether PHP is ending the request, so that it writes unasked.
-    pub is_ending: bool,
-    /// What the read callback hands to PHP.
-    pub data: Vec<u8>,
+    pub(super) sessions: Entries,
     /// What the user should know of what went on.
     pub warnings: Vec<String>,
 }
@@ -72,10 +78,8 @@ impl Handler {
             locks,
             find,
             pid: std::process::id(),
-            queue: None,
-            sessions: Sessions::default(),
-            is_ending: false,
-            data: Vec::new(),
+            acquisition: None,
+            sessions: Entries::default(),
             warnings,
         })
     }
@@ -93,13 +97,11 @@ impl Handler {
     ) -> Result<(), Error> {
         let fresh = Self::open(kind, save_path, settings, self.find)?;
         // What ran in the middle of a wait has ended it.
-        self.leave_queue();
+        self.cancel_acquisition();
         if fresh.save_path != self.save_path {
-            // The lock of a session elsewhere is of no use here.
+            // The lock of a session elsewhere is unusable here.
             self.close()?;
         }
-        // Called by a handler of PHP's in the middle of a wait.
-        self.leave_queue();
         let sessions = std::mem::take(&mut self.sessions).only_locked();
         *self = Self { sessions, ..fresh };
         Ok(())
@@ -113,34 +115,34 @@ impl Handler {
     ///
     /// # Errors
     /// None of its own; see [`Handler::read`].
-    pub fn validate(&mut self, sid: &[u8]) -> Result<Poll<bool>, Error> {
-        let Ok(sid) = Sid::new(sid) else { return Ok(Poll::Ready(false)) };
-        match self.sessions.get(&sid).map(|entry| &entry.stage) {
-            Some(Stage::Ahead(data)) => return Ok(Poll::Ready(data.is_some())),
-            Some(Stage::Failed(_)) => return Ok(Poll::Ready(true)),
-            _ => {}
+    pub fn validate(&mut self, sid: Sid<'_>) -> Result<Poll<bool>, Error> {
+        match self.sessions.get(sid).and_then(Entry::lookahead) {
+            Some(Ok(data)) => return Ok(Poll::Ready(data.is_some())),
+            Some(Err(_)) => return Ok(Poll::Ready(true)),
+            None => {}
         }
         let found = if self.sessions.any_read() {
             // An id made in the middle of another session is only looked at.
-            self.fetch(&sid, Refresh::Never).map(|data| Poll::Ready(data.is_some()))
+            self.read_without_lock(sid, Refresh::Never).map(|data| Poll::Ready(data.is_some()))
         } else {
-            self.read_ahead(&sid)
+            self.read_ahead(sid)
         };
         found.or_else(|error| {
-            self.sessions.set_stage(&sid, Stage::Failed(error));
+            self.fail_read(sid, error);
             Ok(Poll::Ready(true))
         })
     }
 
     /// Reads a session if it is there, for the read that follows.
-    fn read_ahead(&mut self, sid: &Sid) -> Result<Poll<bool>, Error> {
-        Ok(match self.obtain(sid, Existence::Known, self.refresh(self.settings.ttl))? {
+    fn read_ahead(&mut self, sid: Sid<'_>) -> Result<Poll<bool>, Error> {
+        let refresh = self.refresh(self.settings.ttl);
+        Ok(match self.acquire_or_read(sid, Existence::Known, refresh)? {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Acquired::ExistenceMismatch) => Poll::Ready(false),
             Poll::Ready(Acquired::Session(data)) => {
                 // It may have been removed in this very moment.
                 let known = data.is_some();
-                self.sessions.set_stage(sid, Stage::Ahead(data));
+                self.sessions.update(sid, |entry| entry.read_ahead(Ok(data)));
                 Poll::Ready(known)
             }
         })
@@ -151,88 +153,79 @@ impl Handler {
     /// # Errors
     /// None.
     pub fn interrupt_validation(&mut self) -> Result<bool, Error> {
-        if let Some(sid) = self.leave_queue() {
-            self.sessions.set_stage(&sid, Stage::Failed(Error::Interrupted));
+        if let Some(sid) = self.cancel_acquisition() {
+            self.fail_read(sid.as_sid(), Error::Interrupted);
         }
         Ok(true)
     }
 
-    /// Whether the new id `sid` names no session yet. As in
-    /// [`Handler::validate`], the answer is kept and a failure waits.
-    ///
-    /// # Errors
-    /// [`Error::Sid`] if the generator makes ids that cannot be keys.
-    pub fn is_unused(&mut self, sid: &[u8]) -> Result<bool, Error> {
-        let sid = Sid::new(sid)?;
-        if self.sessions.any_read() || self.sessions.any_failed() {
-            return Ok(true); // PHP checks it, or nothing will come of it
+    /// Locks and reads the new id `sid` unless it names a session already: then
+    /// returns false. As in [`Handler::validate`], what was read is kept and a
+    /// failure waits.
+    pub fn claim_unused(&mut self, sid: Sid<'_>) -> bool {
+        if self.sessions.any_read() || self.sessions.any_check_failed() {
+            return true; // PHP checks it, or nothing will come of it
         }
-        let stage = match self.obtain(&sid, Existence::Unused, Refresh::Never) {
-            Ok(Poll::Ready(Acquired::Session(data))) => Stage::Ahead(data),
-            Ok(Poll::Ready(Acquired::ExistenceMismatch) | Poll::Pending) => return Ok(false),
-            Err(Error::Busy { .. }) => return Ok(false),
-            Err(error) => Stage::Failed(error),
+        let lookahead = match self.acquire_or_read(sid, Existence::Unused, Refresh::Never) {
+            Ok(Poll::Ready(Acquired::Session(data))) => Ok(data),
+            Ok(Poll::Ready(Acquired::ExistenceMismatch) | Poll::Pending) => return false,
+            Err(Error::Busy { .. }) => return false,
+            Err(error) => Err(error),
         };
-        self.sessions.set_stage(&sid, stage);
-        Ok(true)
+        self.sessions.update(sid, |entry| entry.read_ahead(lookahead));
+        true
     }
 
     /// Lets the read of `sid` that follows fail with `error`.
-    ///
-    /// # Errors
-    /// [`Error::Sid`].
-    pub fn fail_read(&mut self, sid: &[u8], error: Error) -> Result<(), Error> {
-        self.sessions.set_stage(&Sid::new(sid)?, Stage::Failed(error));
-        Ok(())
+    pub fn fail_read(&mut self, sid: Sid<'_>, error: Error) {
+        self.sessions.update(sid, |entry| entry.read_ahead(Err(error)));
     }
 
-    /// Reads the session into `self.data`; empty where there is none.
+    /// Reads the session, and leaves it [`Handler::parked`].
     ///
     /// # Errors
     /// Any but those of writing.
-    pub fn read(&mut self, sid: &[u8], ttl: Ttl) -> Result<Poll<()>, Error> {
-        let sid = Sid::new(sid)?;
-        let data = match self.sessions.begin_read(&sid) {
-            Stage::Failed(error) => return Err(error),
-            Stage::Ahead(data) => data,
-            _ => match self.obtain(&sid, Existence::Any, self.refresh(ttl))? {
+    pub fn read(&mut self, sid: Sid<'_>, ttl: Ttl) -> Result<Poll<()>, Error> {
+        let data = match self.sessions.begin_read(sid) {
+            Some(lookahead) => lookahead?,
+            None => match self.acquire_or_read(sid, Existence::Any, self.refresh(ttl))? {
                 Poll::Ready(Acquired::Session(data)) => data,
                 Poll::Ready(Acquired::ExistenceMismatch) => None,
                 Poll::Pending => return Ok(Poll::Pending),
             },
         };
         if let Some(data) = &data {
-            self.refuse_compressed(&sid, data)?;
+            self.refuse_compressed(sid, data)?;
         }
-        self.sessions.set_stage(&sid, Stage::Parked { existed: data.is_some() });
-        self.data = data.unwrap_or_default();
+        self.sessions.update(sid, |entry| entry.park(data));
         Ok(Poll::Ready(()))
     }
 
     /// PHP would make nonsense of what is compressed, and store that.
-    fn refuse_compressed(&self, sid: &Sid, data: &[u8]) -> Result<(), Error> {
-        let host =
-            || self.locks.backend.location(sid).map(|location| self.locks.backend.name(&location));
-        match stored_form::form(data) {
+    fn refuse_compressed(&mut self, sid: Sid<'_>, data: &[u8]) -> Result<(), Error> {
+        let form = stored_form::form(data);
+        if let Form::Plain = form {
+            return Ok(());
+        }
+        let location = self.location(sid)?;
+        let host = self.locks.backend.name(&location);
+        match form {
             Form::Plain => Ok(()),
-            Form::Compressed(codec) => {
-                Err(Error::Compressed { host: host()?, codec: codec.to_string() })
-            }
-            Form::Damaged(codec) => Err(Error::Damaged { host: host()?, codec: codec.to_string() }),
+            Form::Compressed(codec) => Err(Error::Compressed { host, codec: codec.to_string() }),
+            Form::Damaged(codec) => Err(Error::Damaged { host, codec: codec.to_string() }),
         }
     }
 
-    /// PHP has its copy of `self.data`.
+    /// The data of the session that was read last, until [`Handler::handed_over`];
+    /// empty where there is no such session. None if no read has succeeded since.
+    pub fn parked(&self) -> Option<&[u8]> {
+        self.sessions.parked()
+    }
+
+    /// PHP has its copy of what is [`Handler::parked`].
     pub fn handed_over(&mut self) {
-        let data = std::mem::take(&mut self.data);
-        let Some(entry) = self.sessions.parked() else { return };
-        let Some(existed) = entry.existed() else { return };
-        let snapshot = match entry.lock {
-            Lock::Held(_) if self.locks.backend.is_changing() => Snapshot::Data(data),
-            _ if self.settings.writes_unchanged && existed => Snapshot::digest_of(&data),
-            _ => Snapshot::None,
-        };
-        entry.stage = Stage::Known { existed, snapshot };
+        let changing = self.locks.backend.is_changing();
+        self.sessions.hand_over(self.settings.writes_unchanged, changing);
     }
 
     /// Ends a wait of [`Handler::read`].
@@ -240,17 +233,17 @@ impl Handler {
     /// # Errors
     /// Always [`Error::Interrupted`].
     pub fn interrupt_read(&mut self) -> Result<(), Error> {
-        self.leave_queue();
+        self.cancel_acquisition();
         Err(Error::Interrupted)
     }
 
-    /// Ends the request's use of the session: lets go of what is left.
+    /// Ends the request's use of the session: releases what is still held.
     ///
     /// # Errors
     /// [`Error::Release`]: the lock stays until its lease ends.
     pub fn close(&mut self) -> Result<(), Error> {
         self.leave_parent();
-        self.leave_queue();
+        self.cancel_acquisition();
         let released = self.release_all();
         self.locks.backend.end_request();
         released

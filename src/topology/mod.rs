@@ -61,8 +61,8 @@ enum Servers {
 /// Where a session belongs.
 #[derive(Clone)]
 pub struct SessionLocation {
-    /// Its keys.
-    pub keys: Keys,
+    /// Its keys, made once and shared.
+    pub keys: Arc<Keys>,
     /// The host's number in the save path, or the slot of the cluster.
     shard: usize,
 }
@@ -125,23 +125,23 @@ impl Backend {
     ///
     /// # Errors
     /// [`Error::Sid`]: in a cluster, where its keys cannot be in one slot.
-    pub fn location(&self, sid: &Sid) -> Result<SessionLocation, Error> {
+    pub fn location(&self, sid: Sid<'_>) -> Result<SessionLocation, Error> {
         match self.path.topology() {
             save_path::Topology::Standalone(standalone) => {
                 let shard = host_index(standalone.hosts(), sid.as_bytes());
                 let prefix = standalone.hosts().get(shard).and_then(|host| host.prefix.as_deref());
                 Ok(SessionLocation {
-                    keys: Keys::new(prefix.unwrap_or(STANDALONE_PREFIX), sid),
+                    keys: Arc::new(Keys::new(prefix.unwrap_or(STANDALONE_PREFIX), sid)),
                     shard,
                 })
             }
             save_path::Topology::Sentinel(sentinel) => {
                 let prefix = sentinel.server.prefix.as_deref().unwrap_or(STANDALONE_PREFIX);
-                Ok(SessionLocation { keys: Keys::new(prefix, sid), shard: 0 })
+                Ok(SessionLocation { keys: Arc::new(Keys::new(prefix, sid)), shard: 0 })
             }
             save_path::Topology::Cluster(cluster) => {
                 let prefix = cluster.node.prefix.as_deref().unwrap_or(CLUSTER_PREFIX);
-                let keys = Keys::in_one_slot(prefix, sid)?;
+                let keys = Arc::new(Keys::in_one_slot(prefix, sid)?);
                 let shard = crate::key::slot(&keys.session).into();
                 Ok(SessionLocation { keys, shard })
             }

@@ -496,7 +496,7 @@ impl<'a> Model<'a> {
 
     /// What Redis holds is what the model says.
     fn compare(&mut self) -> Checked {
-        let Keys { session, lock, baton, waiters } = &self.location.keys;
+        let Keys { session, lock, baton, waiters } = &*self.location.keys;
         type Found = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<String>, Vec<Vec<u8>>);
         let (data, value, waiting, list): Found = redis::pipe()
             .get(session)

@@ -7,11 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::cluster::{Cluster, ClusterOptions, ask};
-use crate::support::locking::scene::{SECOND, renewing, ttl};
+use crate::support::locking::scene::{SECOND, id, renewing, ttl};
 use crate::support::process::wait_until;
 use crate::support::sentinel::{Sentinel, SentinelOptions};
 use crate::support::servers::{Options, RedisServer};
-use redis_session::session::handler::Handler;
+use redis_session::session::handler::{Handler, WriteCause};
 use std::task::Poll;
 
 /// What takes no time, on a busy machine.
@@ -29,7 +29,7 @@ fn path(server: &RedisServer) -> String {
 #[track_caller]
 fn hold(save_path: &str, sid: &str, lease: Duration) -> Handler {
     let mut handler = renewing(save_path, lease);
-    let read = handler.read(sid.as_bytes(), ttl());
+    let read = handler.read(id(sid), ttl());
     assert!(matches!(read, Ok(Poll::Ready(()))), "{read:?}");
     handler.handed_over();
     handler
@@ -69,8 +69,8 @@ fn a_server_that_stopped_ends_no_lock_at_another_one() {
     let another = server();
     let start = Instant::now();
     let mut new = hold(&path(&another), "new", lease);
-    assert!(new.write(b"new", b"n|i:1;", ttl()).unwrap().is_ready());
-    assert!(good.write(b"good", b"n|i:2;", ttl()).unwrap().is_ready());
+    assert!(new.write(id("new"), b"n|i:1;", ttl(), WriteCause::Page).unwrap().is_ready());
+    assert!(good.write(id("good"), b"n|i:2;", ttl(), WriteCause::Page).unwrap().is_ready());
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     stopped.resume();
     drop(bad);
@@ -89,7 +89,7 @@ fn locks_at_a_server_that_stopped_for_less_than_a_lease_are_still_there_after_it
     server.resume();
     thread::sleep(lease);
     for (handler, sid) in held.iter_mut().zip(&sids) {
-        assert!(handler.write(sid.as_bytes(), b"n|i:1;", ttl()).unwrap().is_ready());
+        assert!(handler.write(id(sid), b"n|i:1;", ttl(), WriteCause::Page).unwrap().is_ready());
     }
 }
 
@@ -104,7 +104,7 @@ fn a_lock_lives_on_at_the_new_primary_of_a_service() {
     let old = service.kill_primary();
     wait_until("there is a new primary", || service.primary() != old);
     assert_kept(service.server(service.primary()), &key("sid"), lease + SECOND);
-    assert!(handler.write(b"sid", b"n|i:1;", ttl()).unwrap().is_ready());
+    assert!(handler.write(id("sid"), b"n|i:1;", ttl(), WriteCause::Page).unwrap().is_ready());
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_lock_lives_on_where_its_slot_of_a_cluster_has_moved() {
     let to = (0..cluster.nodes().len()).find(|n| *n != from).unwrap();
     cluster.migrate_slot(slot, to, Duration::ZERO);
     assert_kept(cluster.node(to), &format!("{{{name}}}"), 2 * lease);
-    assert!(handler.write(sid.as_bytes(), b"n|i:1;", ttl()).unwrap().is_ready());
+    assert!(handler.write(id(&sid), b"n|i:1;", ttl(), WriteCause::Page).unwrap().is_ready());
 }
 
 /// What the threads of this PHP are called.

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::locking::scene::{
-    LEASE, SECOND, SID, Scene, backend, handler, inside, joining, policy, received, ttl, wait_at,
+    LEASE, SECOND, SID, Scene, backend, handler, id, inside, joining, policy, received, ttl,
+    wait_at,
 };
 use crate::support::process::{poll, wait_until};
 use crate::support::proxy::{Direction, Fault, RecordingProxy};
@@ -285,12 +286,12 @@ fn an_interrupted_wait_for_a_known_session_keeps_its_id_and_makes_no_session() {
     scene.store("x|i:1;");
     let holder = scene.hold();
     let mut handler = handler(&scene.server.addr(), 10 * SECOND);
-    let known = handler.validate(SID.as_bytes());
+    let known = handler.validate(id(SID));
     assert!(matches!(known, Ok(Poll::Pending)), "{known:?}");
     assert_eq!(scene.counted(), Some(1));
     assert!(handler.interrupt_validation().unwrap(), "PHP would make another id");
     assert_eq!(scene.counted(), None);
-    let read = handler.read(SID.as_bytes(), ttl());
+    let read = handler.read(id(SID), ttl());
     assert!(matches!(read, Err(Error::Interrupted)), "{read:?}");
     handler.close().unwrap();
     scene.release(&holder);

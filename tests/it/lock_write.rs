@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::support::locking::scene::{
-    LEASE, SECOND, SID, Scene, backend, handler, inside, joining, received, storing, ttl,
+    LEASE, SECOND, SID, Scene, backend, handler, id, inside, joining, received, storing, ttl,
 };
 use crate::support::process::wait_until;
 use crate::support::proxy::{Fault, RecordingProxy};
@@ -18,7 +18,7 @@ use redis_session::lock::scripts::{
     AcquireReply, Existence, LockedOutcome, ReceivedBaton, Scripts, WaiterState, WriteOptions,
 };
 use redis_session::lock::token::Token;
-use redis_session::session::handler::Handler;
+use redis_session::session::handler::{Handler, WriteCause};
 use redis_session::topology::{Backend, ReadRouting};
 use std::task::Poll;
 
@@ -233,7 +233,7 @@ impl Way {
 /// A request that has read the session, up to its write.
 fn reader(way: &Way) -> Handler {
     let mut handler = handler(&way.proxy.addr(), SECOND);
-    let read = handler.read(SID.as_bytes(), ttl());
+    let read = handler.read(id(SID), ttl());
     assert!(matches!(read, Ok(Poll::Ready(()))), "{read:?}");
     handler.handed_over();
     handler
@@ -253,7 +253,7 @@ fn a_write_whose_answer_is_lost_with_the_connection_is_repeated_and_was_done_onc
         let _: () = ask(&scene, &[b"CONFIG", b"RESETSTAT"]);
         way.proxy.reset();
         way.proxy.set_fault_once(Fault::CutAfterReplyBytes(passes));
-        assert!(handler.write(SID.as_bytes(), &data(size), ttl()).unwrap().is_ready());
+        assert!(handler.write(id(SID), &data(size), ttl(), WriteCause::Page).unwrap().is_ready());
         assert_eq!(way.names(), sent);
         let stats: String = ask(&scene, &[b"INFO", b"commandstats"]);
         assert!(stats.contains(&format!("cmdstat_{stores}:calls=1,")), "{size}: {stats}");
@@ -270,7 +270,7 @@ fn a_staged_write_of_which_the_script_never_arrived_is_repeated_and_leaves_nothi
     let way = Way::to(&scene);
     let mut handler = reader(&way);
     way.proxy.set_fault_once(Fault::CutAfterRequestBytes(100_000 + 200));
-    assert!(handler.write(SID.as_bytes(), &data(100_000), ttl()).unwrap().is_ready());
+    assert!(handler.write(id(SID), &data(100_000), ttl(), WriteCause::Page).unwrap().is_ready());
     handler.close().unwrap();
     assert_eq!(scene.stored().unwrap(), data(100_000));
     assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
@@ -461,10 +461,10 @@ fn a_session_that_php_has_not_got_is_not_written_over() {
     let scene = Scene::new();
     scene.store("n|i:1;");
     let mut handler = handler(&scene.server.addr(), SECOND);
-    let read = handler.read(SID.as_bytes(), ttl());
+    let read = handler.read(id(SID), ttl());
     assert!(matches!(read, Ok(Poll::Ready(()))), "{read:?}");
     // A fatal error ends the request here, and PHP writes what it has.
-    let written = handler.write(SID.as_bytes(), b"", ttl());
+    let written = handler.write(id(SID), b"", ttl(), WriteCause::Page);
     assert!(matches!(written, Err(Error::NotRead)), "{written:?}");
     handler.close().unwrap();
     assert_eq!(scene.stored().unwrap(), b"n|i:1;");

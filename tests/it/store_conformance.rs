@@ -183,9 +183,9 @@ fn conforms(save_path: &str) {
     assert_eq!(warnings, [""; 0]);
     for number in 0..SESSIONS {
         // The first bytes choose a host, all of them a slot.
-        let sid = Sid::new(&[b'a' + number, b'1', b'2', b'3']).unwrap();
-        let session =
-            Session { location: backend.location(&sid).unwrap(), backend: backend.clone() };
+        let bytes = [b'a' + number, b'1', b'2', b'3'];
+        let location = backend.location(Sid::new(&bytes).unwrap()).unwrap();
+        let session = Session { location, backend: backend.clone() };
         session.unlocked();
         session.locked();
         session.handed_over();

@@ -32,8 +32,13 @@ pub fn backend(save_path: &str) -> Arc<Backend> {
     locks_of(&format!("tcp://{save_path}")).unwrap().0.backend.clone()
 }
 
+/// An id that is a valid one.
+pub fn id(sid: &str) -> Sid<'_> {
+    Sid::new(sid.as_bytes()).unwrap()
+}
+
 pub fn location(backend: &Backend, sid: &str) -> SessionLocation {
-    backend.location(&Sid::new(sid.as_bytes()).unwrap()).unwrap()
+    backend.location(id(sid)).unwrap()
 }
 
 pub fn ttl() -> Ttl {
@@ -125,7 +130,7 @@ impl Scene {
     }
 
     pub fn keys(&self) -> Keys {
-        self.location().keys
+        Keys::clone(&self.location().keys)
     }
 
     /// Its outcome, whatever that is.
