@@ -156,7 +156,7 @@ unsafe fn report_and_return(done: bool) -> zend_result {
 ///
 /// # Safety
 /// As for [`bytes`].
-unsafe fn parse<'a>(sid: *const zend_string) -> Result<Sid<'a>, InvalidSid> {
+unsafe fn parse_sid<'a>(sid: *const zend_string) -> Result<Sid<'a>, InvalidSid> {
     // SAFETY: passed on.
     Sid::new(unsafe { bytes(sid) })
 }
@@ -248,7 +248,7 @@ unsafe extern "C" fn read(
     // runs. The data stay parked in the handler while PHP allocates, which may
     // bail out.
     unsafe {
-        let id = parse(sid);
+        let id = parse_sid(sid);
         let step = |handler: &mut Handler| handler.read(id?, ttl);
         let done = wait_serving_signals(mod_data, &[sid], step, Handler::interrupt_read);
         let done = matches!(done, Ended::Done(()));
@@ -278,7 +278,7 @@ unsafe extern "C" fn write(
     // SAFETY: all pointers are PHP's and live, and the strings held while PHP code
     // runs; afterwards nothing is owned.
     unsafe {
-        let id = parse(sid);
+        let id = parse_sid(sid);
         let done = wait_serving_signals(
             mod_data,
             &[sid, value],
@@ -298,7 +298,7 @@ unsafe extern "C" fn update_timestamp(
     let ttl = ttl(maxlifetime);
     // SAFETY: as for `write`.
     unsafe {
-        let id = parse(sid);
+        let id = parse_sid(sid);
         let done = wait_serving_signals(
             mod_data,
             &[sid, value],
@@ -312,7 +312,7 @@ unsafe extern "C" fn update_timestamp(
 unsafe extern "C" fn destroy(mod_data: ModData, sid: *mut zend_string) -> zend_result {
     // SAFETY: as for `write`.
     unsafe {
-        let done = with(mod_data, |handler| match parse(sid) {
+        let done = with(mod_data, |handler| match parse_sid(sid) {
             Ok(sid) => handler.destroy(sid),
             Err(_) => Ok(()), // there is no such session
         });
@@ -334,7 +334,7 @@ unsafe extern "C" fn gc(
 unsafe extern "C" fn validate_sid(mod_data: ModData, sid: *mut zend_string) -> zend_result {
     // SAFETY: as for `write`.
     unsafe {
-        let id = parse(sid);
+        let id = parse_sid(sid);
         let step = |handler: &mut Handler| match id {
             Ok(id) => handler.validate(id),
             Err(_) => Ok(Poll::Ready(false)),
@@ -360,7 +360,7 @@ unsafe extern "C" fn create_sid(mod_data: ModData) -> *mut zend_string {
             if sid.is_null() || handler(mod_data).is_none() {
                 return sid; // asked by a handler that has not opened us
             }
-            let claimed = with(mod_data, |handler| Ok(handler.claim_unused(parse(sid)?)));
+            let claimed = with(mod_data, |handler| Ok(handler.claim_unused(parse_sid(sid)?)));
             if claimed != Some(false) {
                 return_before_headers(true); // a failure fails the read
                 return sid;
@@ -370,7 +370,7 @@ unsafe extern "C" fn create_sid(mod_data: ModData) -> *mut zend_string {
         let sid = php_session_create_id(ptr::null_mut());
         if !sid.is_null() {
             with(mod_data, |handler| {
-                handler.fail_read(parse(sid)?, Error::Collision);
+                handler.fail_read(parse_sid(sid)?, Error::Collision);
                 Ok(())
             });
         }

@@ -344,3 +344,6 @@ impl Entries {
         self.0.iter_mut().filter_map(Entry::give_up).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
