@@ -1,7 +1,7 @@
 //! One logged-in connection to one server.
 //!
 //! A connection that failed in any way is never used again: a late reply
-//! would be read as the answer to somebody else's question.
+//! would be read as the answer to another command.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::client::dns::Unresolved;
 use crate::client::link::ConnectionLike;
-use crate::client::login::{self, Manners, Role, Style};
+use crate::client::login::{self, KnownLoginStyle, LoginStyle, Role};
 use crate::client::resp::{Reader, pack, protocol_error};
-use crate::client::socket::{Idle, Socket};
+use crate::client::socket::{Arrived, Socket};
 use crate::client::tls;
 use crate::config::server::{Address, Host, STILL_FILES};
 use crate::config::tls::Tls;
@@ -42,18 +42,20 @@ pub struct Connection {
     read_timeout: Duration,
     packed: Vec<u8>,
     open: bool,
-    style: Style,
-    doubt: Option<String>,
-    /// The databases that it was let into; the last one is selected.
+    style: LoginStyle,
+    /// See [`Connection::take_login_close`].
+    login_close: Option<String>,
+    /// The databases that it has selected; the last one is the current one.
     databases: Vec<u32>,
-    /// The one that what comes next is for.
+    /// The one that the next commands are for.
     database: u32,
 }
 
 impl Connection {
-    /// Connects, and logs in with one flight of commands, in the style that the
-    /// server is known to understand. One that hangs up is greeted once more
-    /// with what cannot be left out.
+    /// Connects, and logs in in one round trip, in the style that the server is
+    /// known to understand. Where the server closes the connection, a second one
+    /// logs in with only what is required. Blocks for up to the host's connect
+    /// timeout for each of the two steps.
     ///
     /// # Errors
     /// [`Error::Connect`]: no connection, no TLS, or the login was refused.
@@ -61,27 +63,28 @@ impl Connection {
         host: &Host,
         role: Role,
         tls: Option<&Arc<ClientConfig>>,
-        manners: &Manners,
+        known_style: &KnownLoginStyle,
     ) -> Result<Self, Error> {
         let fail = |reason: String| Error::Connect { host: host.address.to_string(), reason };
-        let mut style = manners.style();
-        let mut doubt = None;
+        let mut style = known_style.get();
+        let mut login_close = None;
         loop {
             let mut connection = Self::connect(host, tls).map_err(fail)?;
-            connection.doubt = doubt.take();
+            connection.login_close = login_close.take();
             match login::log_in(&mut connection, host, role, style) {
                 Ok(style) => {
                     connection.style = style;
+                    connection.read_timeout = host.read_timeout;
                     return Ok(connection);
                 }
-                Err(failure) if failure.hung_up && style != Style::Bare => {
-                    style = Style::Bare;
-                    doubt = Some(failure.reason);
+                Err(failure) if failure.was_closed && style != LoginStyle::Minimal => {
+                    style = LoginStyle::Minimal;
+                    login_close = Some(failure.reason);
                 }
                 Err(failure) => {
-                    manners.forget();
-                    return Err(match failure.hung_up {
-                        true => hung_up(host, failure.reason),
+                    known_style.forget();
+                    return Err(match failure.was_closed {
+                        true => closed_at_login(host, failure.reason),
                         false => fail(failure.reason),
                     });
                 }
@@ -102,26 +105,27 @@ impl Connection {
         Ok(Self {
             stream,
             reader: Reader::default(),
-            read_timeout: host.read_timeout,
+            read_timeout: host.timeout, // until it has logged in
             packed: Vec::new(),
             open: true,
-            style: Style::default(),
-            doubt: None,
+            style: LoginStyle::default(),
+            login_close: None,
             databases: vec![host.database],
             database: host.database,
         })
     }
 
-    /// What comes next is for the database of `host`, within its time limits.
-    pub fn serve(&mut self, host: &Host) {
+    /// Makes the next commands use the database of `host` and its time limits.
+    pub fn use_for(&mut self, host: &Host) {
         self.database = host.database;
         self.read_timeout = host.read_timeout;
     }
 
-    /// Whether another database has to be selected. The first time that is a
-    /// round trip: what comes next must not be done in the wrong one. Where it
-    /// has gone well before on this connection, it goes along with what is next.
-    fn must_select(&mut self) -> RedisResult<bool> {
+    /// Prepares the database of the next commands; returns whether a SELECT has to
+    /// be sent in their pipeline. The first SELECT of a database is a round trip
+    /// of its own, as the commands must not be done in the wrong one; once it has
+    /// succeeded on this connection, it goes along with the commands.
+    fn prepare_database(&mut self) -> RedisResult<bool> {
         if self.databases.last() == Some(&self.database) {
             return Ok(false);
         }
@@ -163,14 +167,14 @@ impl Connection {
     }
 
     /// The style in which it was logged in.
-    pub fn style(&self) -> Style {
+    pub fn login_style(&self) -> LoginStyle {
         self.style
     }
 
-    /// Why the other side hung up on the first login, where it has not answered
-    /// anything since: it may not be a server at all.
-    pub fn doubt(&mut self) -> Option<String> {
-        self.doubt.take()
+    /// Takes the reason why the first login ended with a closed connection, as
+    /// long as nothing has been answered since: there may be no Redis server.
+    pub fn take_login_close(&mut self) -> Option<String> {
+        self.login_close.take()
     }
 
     /// Whether the last exchange has ended well.
@@ -178,32 +182,34 @@ impl Connection {
         self.open
     }
 
-    /// Whether it can be used: still open, and nothing waits to be read that
-    /// nobody asked for. Costs one system call and no round trip.
-    pub fn is_usable(&mut self) -> bool {
+    /// Checks whether it can be used: still open, and no unexpected bytes have
+    /// arrived. What has arrived is taken off the socket, and the connection
+    /// counts as closed if the check fails. One system call, no round trip, no
+    /// wait.
+    pub fn check_usable(&mut self) -> bool {
         self.open = self.open
             && !self.reader.has_surplus()
-            && match self.socket().idle() {
-                Ok(Idle::Quiet) => true,
-                Ok(Idle::Bytes(bytes)) => match &mut self.stream {
+            && match self.socket().take_arrived() {
+                Ok(Arrived::Nothing) => true,
+                Ok(Arrived::Bytes(bytes)) => match &mut self.stream {
                     Stream::Plain(_) => false,
                     Stream::Tls(tls) => tls::accept_records(&mut tls.stream.conn, &bytes),
                 },
-                Ok(Idle::Closed) | Err(_) => false,
+                Ok(Arrived::Closed) | Err(_) => false,
             };
         self.open
     }
 
-    /// What has arrived on a connection that only listens, without waiting:
-    /// nothing, or some bytes of it; none of them where it was closed.
-    pub fn news(&mut self) -> Option<Vec<u8>> {
+    /// Takes what has arrived on a connection that only listens, without waiting:
+    /// `None` if nothing has; no bytes if the connection was closed.
+    pub fn take_arrived(&mut self) -> Option<Vec<u8>> {
         if self.reader.has_surplus() {
             return Some(self.reader.take_surplus());
         }
-        let bytes = match self.socket().idle() {
-            Ok(Idle::Quiet) => return None,
-            Ok(Idle::Bytes(bytes)) => bytes,
-            Ok(Idle::Closed) | Err(_) => return Some(Vec::new()),
+        let bytes = match self.socket().take_arrived() {
+            Ok(Arrived::Nothing) => return None,
+            Ok(Arrived::Bytes(bytes)) => bytes,
+            Ok(Arrived::Closed) | Err(_) => return Some(Vec::new()),
         };
         match &mut self.stream {
             Stream::Plain(_) => Some(bytes),
@@ -235,7 +241,7 @@ impl Connection {
             replies.push(self.reader.read(&mut self.stream)?);
         }
         self.open = true;
-        self.doubt = None;
+        self.login_close = None;
         Ok(replies)
     }
 
@@ -248,20 +254,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for the start of an answer.
-    fn has_arrived(&mut self, patience: Duration) -> RedisResult<bool> {
+    /// Waits for the start of an answer, for up to `poll_timeout`.
+    fn wait_for_answer(&mut self, poll_timeout: Duration) -> RedisResult<bool> {
         if self.reader.has_surplus() {
             return Ok(true);
         }
-        if !self.socket().is_readable_within(patience)? {
+        if !self.socket().wait_readable(poll_timeout)? {
             return Ok(false);
         }
         let Stream::Tls(tls) = &mut self.stream else { return Ok(true) };
         // What has arrived may be records of TLS' own.
-        match tls.stream.sock.idle()? {
-            Idle::Quiet => Ok(false),
-            Idle::Bytes(bytes) => Ok(tls::has_data_after(&mut tls.stream.conn, &bytes)?),
-            Idle::Closed => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        match tls.stream.sock.take_arrived()? {
+            Arrived::Nothing => Ok(false),
+            Arrived::Bytes(bytes) => Ok(tls::has_data_after(&mut tls.stream.conn, &bytes)?),
+            Arrived::Closed => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         }
     }
 
@@ -273,13 +279,15 @@ impl Connection {
     }
 }
 
-/// The failure of a login, for that `reason`, with a server that hung up: one
-/// of TLS does so on plain text, without a word.
-pub fn hung_up(host: &Host, reason: String) -> Error {
+/// The error for a login that the server ended by closing the connection, for
+/// that `reason`. A TLS server does so on plain text: where that is possible, a
+/// connection of its own asks whether the server speaks TLS, which may take up
+/// to half a second.
+pub fn closed_at_login(host: &Host, reason: String) -> Error {
     let is_plain = host.tls.is_none();
     let limit = left(host.timeout);
     let hint = Some(limit).filter(|limit| is_plain && !limit.is_zero());
-    let reason = match hint.and_then(|limit| tls::wants_tls(host, limit)) {
+    let reason = match hint.and_then(|limit| tls::probe_wants_tls(host, limit)) {
         Some(hint) => format!("{reason}: {hint}"),
         None => reason,
     };
@@ -327,7 +335,7 @@ impl Write for Stream {
 
 impl ConnectionLike for Connection {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
-        let must_select = self.must_select()?;
+        let must_select = self.prepare_database()?;
         let mut packed = std::mem::take(&mut self.packed);
         packed.clear();
         if must_select {
@@ -349,7 +357,7 @@ impl ConnectionLike for Connection {
     }
 
     fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
-        if self.must_select()? {
+        if self.prepare_database()? {
             self.select_now()?;
         }
         let mut packed = Vec::new();
@@ -359,8 +367,8 @@ impl ConnectionLike for Connection {
         Ok(self.stream.flush()?)
     }
 
-    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
-        if !self.has_arrived(patience)? {
+    fn receive(&mut self, poll_timeout: Duration) -> RedisResult<Option<Value>> {
+        if !self.wait_for_answer(poll_timeout)? {
             return Ok(None);
         }
         let limit = self.read_timeout;

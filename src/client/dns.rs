@@ -1,8 +1,8 @@
 //! The addresses of a host name, within a time limit.
 //!
-//! The system's resolver cannot be told when to give up: name servers that do
-//! not answer hold it up for 5 to 30 seconds. So a thread of its own asks it,
-//! and whoever wants to know waits for that thread no longer than it may.
+//! The system's resolver has no time limit: name servers that do not answer
+//! block it for 5 to 30 seconds. So a thread of its own calls it, and the caller
+//! waits for that thread no longer than its timeout.
 
 use std::cell::RefCell;
 use std::io;
@@ -20,8 +20,8 @@ pub struct Unresolved(String);
 
 type Answer = io::Result<Vec<SocketAddr>>;
 
-/// A question that is still open.
-struct Open {
+/// A lookup that is still running.
+struct PendingLookup {
     host: String,
     port: u16,
     pid: u32,
@@ -29,12 +29,13 @@ struct Open {
 }
 
 thread_local! {
-    /// What this thread has given up waiting for: asked again, it goes on
-    /// waiting, so that there is one thread for each name.
-    static OPEN: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+    /// Lookups that this thread has stopped waiting for. The next lookup of the
+    /// same name waits for them again, so that there is one thread for each name.
+    static PENDING: RefCell<Vec<PendingLookup>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The addresses that `host` stands for.
+/// The addresses of `host`. Starts a thread unless `host` is an address, and
+/// blocks for up to `timeout`.
 ///
 /// # Errors
 /// [`Unresolved`]: there is no such name, or no answer within `timeout`.
@@ -42,15 +43,16 @@ pub fn addresses(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<Soc
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let answer = match taken_up(host, port) {
+    let answer = match take_pending(host, port) {
         Some(answer) => answer,
-        None => ask(host, port),
+        None => start_lookup(host, port),
     };
     match answer.recv_timeout(timeout) {
         Ok(addresses) => addresses.map_err(|e| unresolved(e.to_string())),
         Err(RecvTimeoutError::Timeout) => {
-            let open = Open { host: host.to_owned(), port, pid: std::process::id(), answer };
-            OPEN.with_borrow_mut(|all| all.push(open));
+            let open =
+                PendingLookup { host: host.to_owned(), port, pid: std::process::id(), answer };
+            PENDING.with_borrow_mut(|all| all.push(open));
             let seconds = timeout.as_secs_f64();
             Err(unresolved(format!("no answer from the name servers within {seconds} s")))
         }
@@ -60,10 +62,10 @@ pub fn addresses(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<Soc
     }
 }
 
-/// The question for `host` that this thread waited for before, if it is still
-/// open. What came when nobody waited any more may be out of date by now.
-fn taken_up(host: &str, port: u16) -> Option<Receiver<Answer>> {
-    OPEN.with_borrow_mut(|all| {
+/// Takes the lookup of `host` that this thread waited for before, if it is still
+/// running. An answer that came when no one waited may be out of date by now.
+fn take_pending(host: &str, port: u16) -> Option<Receiver<Answer>> {
+    PENDING.with_borrow_mut(|all| {
         let at = all.iter().position(|open| open.host == host && open.port == port)?;
         let open = all.swap_remove(at);
         if open.pid != std::process::id() {
@@ -76,16 +78,17 @@ fn taken_up(host: &str, port: u16) -> Option<Receiver<Answer>> {
     })
 }
 
-fn ask(host: &str, port: u16) -> Receiver<Answer> {
+/// Starts a thread that looks `host` up. Where the system starts no more
+/// threads, blocks for as long as the resolver does.
+fn start_lookup(host: &str, port: u16) -> Receiver<Answer> {
     let (tell, answer) = mpsc::channel();
     let look = {
         let (host, tell) = (host.to_owned(), tell.clone());
-        // Nobody may be waiting any more.
+        // Perhaps no one is waiting any more.
         move || drop(tell.send(resolve(&host, port)))
     };
     let name = "redis-session-dns".to_owned();
     if without_signals(|| thread::Builder::new().name(name).spawn(look)).is_err() {
-        // The system starts no more threads: better late than not at all.
         let _ = tell.send(resolve(host, port));
     }
     answer

@@ -11,9 +11,9 @@ use std::time::Duration;
 use redis::{RedisError, RedisResult};
 use rustls::ClientConfig;
 
-use crate::client::connection::{Connection, hung_up};
+use crate::client::connection::{Connection, closed_at_login};
 use crate::client::link::{Asking, ConnectionLike};
-use crate::client::login::{Manners, Role};
+use crate::client::login::{KnownLoginStyle, Role};
 use crate::client::pools::Pools;
 use crate::config::server::Host;
 use crate::error::{Error, ends_connection, was_closed};
@@ -72,7 +72,7 @@ impl Endpoint {
     /// # Errors
     /// See [`AttemptError`].
     pub fn open(&self) -> Result<Connection, AttemptError> {
-        Connection::open(&self.host, self.role, self.tls()?.as_ref(), &self.pool.manners)
+        Connection::open(&self.host, self.role, self.tls()?.as_ref(), &self.pool.login_style)
             .map_err(AttemptError::Connect)
     }
 
@@ -86,7 +86,7 @@ impl Endpoint {
     /// Gives up all connections, those in use at their next exchange: the next
     /// ones are made to whatever the host's name means then.
     pub fn start_anew(&self) {
-        self.pool.era.fetch_add(1, Ordering::Relaxed);
+        self.pool.generation.fetch_add(1, Ordering::Relaxed);
         self.pool.close_idle(|_| true);
     }
 
@@ -124,8 +124,8 @@ impl Endpoint {
         let mut exchange = |link: &mut Connection| {
             if asking { exchange(&mut Asking(link)) } else { exchange(link) }
         };
-        let era = self.pool.era.load(Ordering::Relaxed);
-        if let Some(connection) = entry.live(era, &self.host) {
+        let generation = self.pool.generation.load(Ordering::Relaxed);
+        if let Some(connection) = entry.live(generation, &self.host) {
             match exchange(connection) {
                 Err(error) if was_closed(&error) => {}
                 answer => return entry.conclude(answer),
@@ -135,16 +135,17 @@ impl Endpoint {
             entry.shared.runtime.counters.replaced.fetch_add(1, Ordering::Relaxed);
             tracing::info!(host = %self.host.address, "replacing an unusable connection");
         }
-        entry.era = era;
+        entry.generation = generation;
         let tls = self.tls()?;
-        let connection = entry.connect(&self.host, self.role, tls.as_ref(), &self.pool.manners)?;
-        let style = connection.style();
+        let connection =
+            entry.connect(&self.host, self.role, tls.as_ref(), &self.pool.login_style)?;
+        let style = connection.login_style();
         let answer = exchange(connection);
         if answer.is_ok() {
-            self.pool.manners.learn(style);
-        } else if let Some(reason) = connection.doubt() {
+            self.pool.login_style.remember(style);
+        } else if let Some(reason) = connection.take_login_close() {
             entry.close();
-            return Err(AttemptError::Connect(hung_up(&self.host, reason)));
+            return Err(AttemptError::Connect(closed_at_login(&self.host, reason)));
         }
         entry.conclude(answer)
     }
@@ -215,14 +216,15 @@ impl PooledConnection {
 }
 
 impl PoolEntry {
-    /// The connection in here, if it can be used in this `era`, for the
+    /// The connection in here, if it can be used in this `generation`, for the
     /// database and with the time limits of `host`.
-    fn live(&mut self, era: u64, host: &Host) -> Option<&mut Connection> {
-        let connection = self.connection.as_deref_mut().filter(|_| self.era == era)?;
-        if !connection.is_usable() {
+    fn live(&mut self, generation: u64, host: &Host) -> Option<&mut Connection> {
+        let connection =
+            self.connection.as_deref_mut().filter(|_| self.generation == generation)?;
+        if !connection.check_usable() {
             return None;
         }
-        connection.serve(host);
+        connection.use_for(host);
         self.shared.runtime.counters.reused.fetch_add(1, Ordering::Relaxed);
         Some(connection)
     }
@@ -232,10 +234,10 @@ impl PoolEntry {
         host: &Host,
         role: Role,
         tls: Option<&Arc<ClientConfig>>,
-        manners: &Manners,
+        known_style: &KnownLoginStyle,
     ) -> Result<&mut Connection, AttemptError> {
         let connection =
-            Connection::open(host, role, tls, manners).map_err(AttemptError::Connect)?;
+            Connection::open(host, role, tls, known_style).map_err(AttemptError::Connect)?;
         let connection = Box::new(connection);
         self.shared.runtime.counters.open.fetch_add(1, Ordering::Relaxed);
         tracing::info!(host = %host.address, "connected");

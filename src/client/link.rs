@@ -1,4 +1,5 @@
-//! What operations on sessions are made of: commands and their answers.
+//! What can send commands to a server and receive the answers; the operations
+//! on sessions are written against it.
 
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ const LATE: Duration = Duration::from_millis(200);
 
 /// Sends commands to a server.
 pub trait ConnectionLike {
-    /// Sends `commands` in one flight and returns an answer to each.
+    /// Sends `commands` as one pipeline, in one round trip, and returns an answer
+    /// to each. Blocks until the answers are there.
     ///
     /// # Errors
     /// What ended the connection. Errors that the server answers are values.
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>>;
 
-    /// Sends one command and returns its answer.
+    /// Sends one command, waits and returns its answer.
     ///
     /// # Errors
     /// What the server answered, or what ended the connection.
@@ -29,33 +31,33 @@ pub trait ConnectionLike {
         }
     }
 
-    /// Sends a command that the server answers when it sees fit. Until
-    /// [`ConnectionLike::receive`] has got the answer, the connection is of no other
-    /// use, and closed if it is given back.
+    /// Sends a command that the server may answer much later. Until
+    /// [`ConnectionLike::receive`] has returned the answer, the connection cannot
+    /// be used for anything else, and is closed if it is given back.
     ///
     /// # Errors
     /// What ended the connection.
     fn send(&mut self, command: &[&[u8]]) -> RedisResult<()>;
 
-    /// Waits up to `patience` for the answer to what was sent. None means
+    /// Waits up to `poll_timeout` for the answer to what was sent. None means
     /// that there is none yet, or that a signal came: ask again.
     ///
     /// # Errors
     /// What the server answered, or what ended the connection.
-    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>>;
+    fn receive(&mut self, poll_timeout: Duration) -> RedisResult<Option<Value>>;
 
     /// The longest wait for an answer.
     fn read_timeout(&self) -> Duration;
 
-    /// Whether the server is receiving the slot of what is asked for: then
-    /// some of its keys may be missing.
+    /// Whether the server is receiving the slot of these keys: then some of them
+    /// may be missing.
     fn is_asking(&self) -> bool {
         false
     }
 }
 
-/// A connection to a node of a cluster that is receiving a slot: it answers
-/// only what says that it was sent there, each command by itself.
+/// A connection to a cluster node that is receiving a slot: each command needs
+/// an ASKING before it.
 pub struct Asking<'a>(pub &'a mut dyn ConnectionLike);
 
 impl ConnectionLike for Asking<'_> {
@@ -71,8 +73,8 @@ impl ConnectionLike for Asking<'_> {
         self.0.send(command)
     }
 
-    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
-        self.0.receive(patience)
+    fn receive(&mut self, poll_timeout: Duration) -> RedisResult<Option<Value>> {
+        self.0.receive(poll_timeout)
     }
 
     fn read_timeout(&self) -> Duration {
@@ -84,9 +86,8 @@ impl ConnectionLike for Asking<'_> {
     }
 }
 
-/// A connection on which each command is followed, in the same flight, by a
-/// wait until that many replicas have what was written; with none asked for,
-/// the connection as it is.
+/// A connection on which each pipeline ends with a WAIT until that many replicas
+/// have what was written; with none asked for, the connection as it is.
 pub struct WaitForReplicas<'a> {
     /// The connection.
     pub link: &'a mut dyn ConnectionLike,
@@ -96,7 +97,7 @@ pub struct WaitForReplicas<'a> {
     pub limit: Option<Duration>,
     /// How many had it the last time.
     pub confirmed: u32,
-    /// What the server said instead, if it would not tell.
+    /// The error that the server answered instead, if it did.
     pub refusal: Option<String>,
 }
 
@@ -126,8 +127,8 @@ impl ConnectionLike for WaitForReplicas<'_> {
         self.link.send(command)
     }
 
-    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
-        self.link.receive(patience)
+    fn receive(&mut self, poll_timeout: Duration) -> RedisResult<Option<Value>> {
+        self.link.receive(poll_timeout)
     }
 
     fn read_timeout(&self) -> Duration {

@@ -1,12 +1,13 @@
-//! How a connection introduces itself: who it is, and what it wants to use.
+//! Logging in: who we are, and which database we use.
+//!
+//! Does not connect, and does not try another connection: see `connection`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use crate::client::connection::Connection;
-use crate::client::resp::pack;
+use crate::client::link::ConnectionLike;
 use crate::config::server::Host;
 use crate::error;
 
@@ -24,47 +25,48 @@ pub enum Role {
     Replica,
 }
 
-/// The words that a server or proxy is greeted with.
+/// Which commands log in to a server or proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Style {
-    /// HELLO, which says it all.
+pub enum LoginStyle {
+    /// HELLO, which does everything.
     #[default]
     Hello,
-    /// AUTH, and what else a server before Redis 6 knows. It answers what it
-    /// does not know.
-    Older,
-    /// What cannot be done without: AUTH and SELECT, where they are configured.
-    /// For proxies that hang up at a word that they do not know.
-    Bare,
+    /// AUTH, and the other commands of servers before Redis 6, which answer a
+    /// command that they do not know with an error.
+    Legacy,
+    /// Only what is required: AUTH and SELECT, where they are configured. For
+    /// proxies that close the connection on a command that they do not know.
+    Minimal,
 }
 
-/// How one server is greeted, where HELLO has turned out to be in vain.
+/// How one server is logged in to, where it does not take HELLO.
 #[derive(Debug, Default)]
-pub struct Manners(Mutex<Option<(Style, Instant)>>);
+pub struct KnownLoginStyle(Mutex<Option<(LoginStyle, Instant)>>);
 
-impl Manners {
-    /// For how long what was learned counts: a proxy may be replaced by a newer one.
+impl KnownLoginStyle {
+    /// For how long this is remembered: a proxy may be replaced by a newer one.
     const VALIDITY: Duration = Duration::from_secs(600);
 
-    /// How to begin.
-    pub fn style(&self) -> Style {
+    /// What to begin with: HELLO, unless it is known not to work.
+    pub fn get(&self) -> LoginStyle {
         let learned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *learned {
             Some((style, since)) if since.elapsed() < Self::VALIDITY => style,
-            _ => Style::Hello,
+            _ => LoginStyle::Hello,
         }
     }
 
-    /// The server was greeted in this `style`, and then did what it was asked.
-    pub fn learn(&self, style: Style) {
+    /// Remembers that a login with `style` worked, and that the server then did
+    /// what it was asked.
+    pub fn remember(&self, style: LoginStyle) {
         let mut learned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *learned {
             Some((known, since)) if known == style && since.elapsed() < Self::VALIDITY => {}
-            _ => *learned = (style != Style::Hello).then(|| (style, Instant::now())),
+            _ => *learned = (style != LoginStyle::Hello).then(|| (style, Instant::now())),
         }
     }
 
-    /// The server did not take what it took before.
+    /// Begins with HELLO again: what worked before does not any more.
     pub fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -72,42 +74,45 @@ impl Manners {
 
 /// Why there is no login.
 #[derive(Debug)]
-pub struct Failure {
+pub struct LoginError {
     /// Words for the operator; they hold no password.
     pub reason: String,
-    /// Whether the other side hung up, maybe at a word that it does not know.
-    pub hung_up: bool,
+    /// Whether the server closed the connection, perhaps because of a command
+    /// that it does not know.
+    pub was_closed: bool,
 }
 
-impl From<String> for Failure {
+impl From<String> for LoginError {
     fn from(reason: String) -> Self {
-        Self { reason, hung_up: false }
+        Self { reason, was_closed: false }
     }
 }
 
-/// HELLO, AUTH, SELECT and the client's name, in one flight. Returns the style
-/// that served in the end.
+/// HELLO, AUTH, SELECT and the client's name, in one round trip. Returns the
+/// commands that worked in the end.
 ///
-/// Two kinds of servers are asked a second time: those that refuse HELLO, in
-/// the older way; and those that know no such user, without it, because
-/// platforms put a name into their URLs where there is only a password.
+/// Two kinds of servers cost another round trip: those that refuse HELLO get
+/// the legacy commands, and those that know no such user get the password
+/// alone, because platforms put a name into their URLs where there is none.
+///
+/// Blocks for as long as `connection` waits for an answer, each time.
 ///
 /// # Errors
-/// [`Failure`].
+/// [`LoginError`].
 pub fn log_in(
-    link: &mut Connection,
+    connection: &mut dyn ConnectionLike,
     host: &Host,
     role: Role,
-    style: Style,
-) -> Result<Style, Failure> {
+    style: LoginStyle,
+) -> Result<LoginStyle, LoginError> {
     let user = host.auth.as_ref().and_then(|auth| auth.user.as_deref());
     let password = host.auth.as_ref().map(|auth| auth.password.expose());
-    let (mut style, mut answers) = greet(link, host, role, user, style)?;
+    let (mut style, mut answers) = send_login(connection, host, role, user, style)?;
     if user.is_some() && refusal(&answers).is_some_and(is_unknown_user) {
-        // In the older way, because HELLO logs anybody in where the default
-        // user has no password: a wrong password must not become a right one.
-        style = if style == Style::Bare { Style::Bare } else { Style::Older };
-        let nameless = greet_plainly(link, host, role, None, style)?;
+        // Not with HELLO, which logs anyone in where the default user has no
+        // password: a wrong password must not become a right one.
+        style = if style == LoginStyle::Minimal { LoginStyle::Minimal } else { LoginStyle::Legacy };
+        let nameless = log_in_without_hello(connection, host, role, None, style)?;
         if refusal(&nameless).is_none_or(is_without_password) {
             answers = nameless;
         }
@@ -124,15 +129,15 @@ pub fn log_in(
     }
 }
 
-fn greet(
-    link: &mut Connection,
+fn send_login(
+    connection: &mut dyn ConnectionLike,
     host: &Host,
     role: Role,
     user: Option<&str>,
-    style: Style,
-) -> Result<(Style, Vec<Value>), Failure> {
-    if style != Style::Hello {
-        return Ok((style, greet_plainly(link, host, role, user, style)?));
+    style: LoginStyle,
+) -> Result<(LoginStyle, Vec<Value>), LoginError> {
+    if style != LoginStyle::Hello {
+        return Ok((style, log_in_without_hello(connection, host, role, user, style)?));
     }
     let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
     if let Some(auth) = &host.auth {
@@ -140,22 +145,23 @@ fn greet(
         hello.extend([&b"AUTH"[..], user.as_bytes(), auth.password.expose().as_bytes()]);
     }
     hello.extend([&b"SETNAME"[..], CLIENT_NAME]);
-    let answers = flight(link, &[&hello], host, role)?;
+    let answers = round_trip(connection, &[&hello], host, role)?;
     match answers.first() {
-        Some(Value::ServerError(refusal)) if is_about_hello(refusal) => {
-            Ok((Style::Older, greet_plainly(link, host, role, user, Style::Older)?))
-        }
-        _ => Ok((Style::Hello, answers)),
+        Some(Value::ServerError(refusal)) if is_about_hello(refusal) => Ok((
+            LoginStyle::Legacy,
+            log_in_without_hello(connection, host, role, user, LoginStyle::Legacy)?,
+        )),
+        _ => Ok((LoginStyle::Hello, answers)),
     }
 }
 
-fn greet_plainly(
-    link: &mut Connection,
+fn log_in_without_hello(
+    connection: &mut dyn ConnectionLike,
     host: &Host,
     role: Role,
     user: Option<&str>,
-    style: Style,
-) -> Result<Vec<Value>, Failure> {
+    style: LoginStyle,
+) -> Result<Vec<Value>, LoginError> {
     let mut commands: Vec<&[&[u8]]> = Vec::new();
     let password = host.auth.as_ref().map(|auth| auth.password.expose());
     let auth: Vec<&[u8]> =
@@ -163,12 +169,12 @@ fn greet_plainly(
     commands.extend(password.map(|_| auth.as_slice()));
     let needed = commands.len();
     let role_of: &[&[u8]] = &[b"ROLE"];
-    commands.extend((style == Style::Older || role == Role::Primary).then_some(role_of));
+    commands.extend((style == LoginStyle::Legacy || role == Role::Primary).then_some(role_of));
     let name: &[&[u8]] = &[b"CLIENT", b"SETNAME", CLIENT_NAME];
-    commands.extend((style == Style::Older).then_some(name));
+    commands.extend((style == LoginStyle::Legacy).then_some(name));
     let optional = needed..commands.len();
-    let mut answers = flight(link, &commands, host, role)?;
-    // A server that takes no name, or does not tell its role, is as good.
+    let mut answers = round_trip(connection, &commands, host, role)?;
+    // The name and the role are optional: a server may refuse to take or tell them.
     let mut index = 0;
     answers.retain(|answer| {
         let spare = optional.contains(&index);
@@ -178,16 +184,16 @@ fn greet_plainly(
     Ok(answers)
 }
 
-/// Sends `greeting` and what follows any greeting, all at once, and reads
-/// an answer to each.
-fn flight(
-    link: &mut Connection,
-    greeting: &[&[&[u8]]],
+/// Sends the login commands and what follows any login as one pipeline, and
+/// reads an answer to each.
+fn round_trip(
+    connection: &mut dyn ConnectionLike,
+    login: &[&[&[u8]]],
     host: &Host,
     role: Role,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Vec<Value>, LoginError> {
     let database = host.database.to_string();
-    let mut commands = greeting.to_vec();
+    let mut commands = login.to_vec();
     let select: &[&[u8]] = &[b"SELECT", database.as_bytes()];
     commands.extend((host.database != 0).then_some(select));
     // In a cluster, a replica answers reads only if asked to.
@@ -197,11 +203,9 @@ fn flight(
     if commands.is_empty() {
         return Ok(Vec::new());
     }
-    let mut packed = Vec::new();
-    commands.iter().for_each(|command| pack(&mut packed, command));
-    link.exchange(&packed, commands.len(), host.timeout).map_err(|e| Failure {
+    connection.call_all(&commands).map_err(|e| LoginError {
         reason: format!("login failed: {}", error::reason(&e)),
-        hung_up: error::was_closed(&e),
+        was_closed: error::was_closed(&e),
     })
 }
 

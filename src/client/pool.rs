@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::connection::Connection;
 use crate::client::expiry::FirstExpiry;
-use crate::client::login::Manners;
+use crate::client::login::KnownLoginStyle;
 use crate::client::tls;
 use crate::runtime::Runtime;
 
@@ -33,11 +33,11 @@ pub(super) struct Shared {
 pub struct Pool {
     /// The TLS settings for new connections.
     pub(super) tls: tls::Context,
-    /// How the server is greeted.
-    pub(super) manners: Manners,
-    /// How often all connections were given up. Those of earlier eras are not
+    /// How the server is logged in to.
+    pub(super) login_style: KnownLoginStyle,
+    /// How often all connections were given up. Those of earlier generations are not
     /// used again, wherever they are now.
-    pub(super) era: AtomicU64,
+    pub(super) generation: AtomicU64,
     shared: Arc<Shared>,
     /// None while it is in use.
     first: Mutex<Option<PoolEntry>>,
@@ -49,8 +49,8 @@ impl Pool {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             tls: tls::Context::default(),
-            manners: Manners::default(),
-            era: AtomicU64::default(),
+            login_style: KnownLoginStyle::default(),
+            generation: AtomicU64::default(),
             first: Mutex::new(Some(PoolEntry::new(shared.clone()))),
             shared,
             others: OnceLock::new(),
@@ -148,7 +148,7 @@ impl Pool {
     /// Whether one of those that are idle was closed by the other side.
     pub(super) fn is_cut_off(&self) -> bool {
         let is_dead = |entry: &mut PoolEntry| {
-            entry.connection.as_deref_mut().is_some_and(|connection| !connection.is_usable())
+            entry.connection.as_deref_mut().is_some_and(|connection| !connection.check_usable())
         };
         self.first().as_mut().is_some_and(is_dead)
             || self.idle().is_some_and(|mut entry| is_dead(&mut entry))
@@ -250,8 +250,8 @@ impl Drop for PooledConnection {
 /// Room for one connection.
 pub struct PoolEntry {
     pub(super) connection: Option<Box<Connection>>,
-    /// The one it was made in, see [`Pool::era`].
-    pub(super) era: u64,
+    /// The one it was made in, see [`Pool::generation`].
+    pub(super) generation: u64,
     /// When it is too old for another request.
     pub(super) expires: Option<Instant>,
     pub(super) shared: Arc<Shared>,
@@ -259,7 +259,7 @@ pub struct PoolEntry {
 
 impl PoolEntry {
     fn new(shared: Arc<Shared>) -> Self {
-        Self { connection: None, era: 0, expires: None, shared }
+        Self { connection: None, generation: 0, expires: None, shared }
     }
 
     /// The connection is new: how old may it get? Each gets up to a tenth less,

@@ -2,7 +2,7 @@
 //!
 //! Values are the `redis` crate's. Reading is our own for three reasons: a
 //! reply's length is checked before memory is reserved for it, a large value
-//! is received where it stays, and bytes that nobody asked for are seen.
+//! is received where it is kept, and unexpected bytes are noticed.
 
 use std::io::{self, Read};
 
@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 16;
 /// Bytes received at a time, and the step by which a large value grows.
 const CHUNK: usize = 16 << 10;
 const STEP: usize = 1 << 20;
-/// What stands before the arguments that a server repeats.
+/// The words before the arguments that a server repeats.
 const ARGUMENTS: &str = ", with args beginning with";
 
 /// Appends one command to `out`.
@@ -162,7 +162,7 @@ impl Reader {
         line.strip_suffix(b"\r").ok_or_else(|| protocol_error("a line without its end"))
     }
 
-    /// `size` bytes and the line end behind them.
+    /// `size` bytes and the line end after them.
     fn bulk(&mut self, source: &mut dyn Read, size: usize) -> RedisResult<Vec<u8>> {
         let buffered = (self.end - self.start).min(size);
         let mut bytes = Vec::with_capacity(size.min(STEP));
@@ -183,7 +183,7 @@ impl Reader {
         }
     }
 
-    /// Receives more behind what is there.
+    /// Receives more after what is there.
     fn fill(&mut self, source: &mut dyn Read) -> RedisResult<()> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -257,7 +257,7 @@ fn scalar(line: &[u8]) -> RedisResult<Head> {
 
 /// An error reply. The crate tells the kinds of errors apart by its parser.
 /// A command that the server does not know is repeated in it, with a password,
-/// a key or data: that part is nobody's to read.
+/// a key or data: that part is removed.
 fn server_error(message: &[u8]) -> RedisResult<Value> {
     let message = text(message);
     let line = message.split(ARGUMENTS).next().unwrap_or_default().replace(['\r', '\n'], " ");

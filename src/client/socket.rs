@@ -30,13 +30,13 @@ enum Stream {
     Unix(UnixStream),
 }
 
-/// What waits on a socket that should be quiet.
-pub enum Idle {
+/// What has arrived on a socket that should be quiet.
+pub enum Arrived {
     /// Nothing: it can be used.
-    Quiet,
+    Nothing,
     /// The other side has closed it.
     Closed,
-    /// Bytes nobody asked for; they were taken off the socket.
+    /// Bytes, which were taken off the socket.
     Bytes(Vec<u8>),
 }
 
@@ -49,7 +49,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Connects within `timeout`, over all addresses a name stands for.
+    /// Connects within `timeout`, to any of the addresses of a name.
     ///
     /// # Errors
     /// The last address' error, `TimedOut`, or [`crate::client::dns::Unresolved`].
@@ -78,36 +78,36 @@ impl Socket {
         self.deadline = Instant::now() + self.limit;
     }
 
-    /// Looks, without waiting, whether anything has arrived.
+    /// Takes up to 4 KB of what has arrived off the socket, without waiting.
     ///
     /// # Errors
     /// The socket's pending error, such as a reset connection.
-    pub fn idle(&self) -> io::Result<Idle> {
+    pub fn take_arrived(&self) -> io::Result<Arrived> {
         let socket = self.as_fd().as_raw_fd();
-        // Each exchange looks, and room for more than a byte has to be zeroed.
+        // Every exchange does this, and room for more than a byte has to be zeroed.
         match recv(socket, &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
-            Ok(0) => Ok(Idle::Closed),
+            Ok(0) => Ok(Arrived::Closed),
             Ok(_) => {
                 let mut bytes = vec![0; 4096];
                 let size = recv(socket, &mut bytes, MsgFlags::MSG_DONTWAIT)?;
                 bytes.truncate(size);
-                Ok(Idle::Bytes(bytes))
+                Ok(Arrived::Bytes(bytes))
             }
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Idle::Quiet),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Arrived::Nothing),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Waits up to `patience` until there is something to read. A signal ends
+    /// Waits up to `poll_timeout` until there is something to read. A signal ends
     /// the wait early, with false.
     ///
     /// # Errors
     /// The wait is not possible.
-    pub fn is_readable_within(&self, patience: Duration) -> io::Result<bool> {
+    pub fn wait_readable(&self, poll_timeout: Duration) -> io::Result<bool> {
         let mut watched = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
         // Rounded up: a wait of no time would turn into a busy loop.
-        let patience = patience + Duration::from_micros(999);
-        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        let poll_timeout = poll_timeout + Duration::from_micros(999);
+        let timeout = PollTimeout::try_from(poll_timeout).unwrap_or(PollTimeout::MAX);
         match poll(&mut watched, timeout) {
             Ok(ready) => Ok(ready > 0),
             Err(Errno::EINTR) => Ok(false),
@@ -115,8 +115,8 @@ impl Socket {
         }
     }
 
-    /// Makes reads and writes wait no longer than what is left.
-    fn await_until_deadline(&mut self) -> io::Result<()> {
+    /// Lets reads and writes wait no longer than until the deadline.
+    fn arm_until_deadline(&mut self) -> io::Result<()> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let text = format!("no answer within {} s", self.limit.as_secs_f64());
@@ -142,12 +142,12 @@ impl Socket {
     }
 
     /// Repeats `io` until it answers or the deadline passes.
-    fn persist(
+    fn retry_until_deadline(
         &mut self,
         mut io: impl FnMut(&mut Stream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            self.await_until_deadline()?;
+            self.arm_until_deadline()?;
             match io(&mut self.stream) {
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
                 answer => return answer,
@@ -167,7 +167,7 @@ impl AsFd for Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.persist(|stream| match stream {
+        self.retry_until_deadline(|stream| match stream {
             Stream::Tcp(tcp) => tcp.read(buffer),
             Stream::Unix(unix) => unix.read(buffer),
         })
@@ -176,7 +176,7 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.persist(|stream| match stream {
+        self.retry_until_deadline(|stream| match stream {
             Stream::Tcp(tcp) => tcp.write(bytes),
             Stream::Unix(unix) => unix.write(bytes),
         })

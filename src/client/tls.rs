@@ -68,7 +68,7 @@ fn client_config(tls: &Tls, files: &mut Files) -> Result<ClientConfig, String> {
     Ok(config)
 }
 
-/// The certificate that we show, and its key.
+/// Our own certificate, and its key.
 fn own_certificate(
     tls: &Tls,
     certificate: &Path,
@@ -104,7 +104,7 @@ fn own_certificate(
     Ok(CertifiedKey::new(chain, key))
 }
 
-/// Performs the handshake within the host's connect timeout.
+/// Performs the handshake; blocks for up to the host's connect timeout.
 ///
 /// # Errors
 /// Words for the operator, such as why the certificate was not accepted.
@@ -125,7 +125,7 @@ pub fn handshake(
         .map_err(|e| format!("TLS cannot start: {e}"))?;
     socket.start(host.timeout);
     let silence = probe::SILENCE.min(host.timeout / 4);
-    let is_plain = || probe::speaks_plainly(&host.address, silence);
+    let is_plain = || probe::probe_plain(&host.address, silence);
     let failed = |e: io::Error| {
         let reason = match trouble::was_closed(&e) && is_plain() {
             true => trouble::PLAIN_TEXT.to_owned(),
@@ -137,7 +137,7 @@ pub fn handshake(
         connection.write_tls(&mut socket).map_err(failed)?;
     }
     if silence >= probe::LEAST_SILENCE
-        && !socket.is_readable_within(silence).map_err(failed)?
+        && !socket.wait_readable(silence).map_err(failed)?
         && is_plain()
     {
         return Err(format!("TLS handshake failed: {}", trouble::PLAIN_TEXT));
@@ -148,14 +148,15 @@ pub fn handshake(
     Ok(StreamOwned::new(connection, socket))
 }
 
-/// What to say of a server that ended a connection in plain text before it
-/// had answered; nothing if it does not speak TLS either.
-pub fn wants_tls(host: &Host, limit: Duration) -> Option<&'static str> {
-    probe::speaks_tls(&host.address, limit).then_some(trouble::WANTS_TLS)
+/// What to tell about a server that closed a plain-text connection without an
+/// answer; nothing if it does not speak TLS either. Connects to it, and blocks
+/// for up to `limit`, at most half a second.
+pub fn probe_wants_tls(host: &Host, limit: Duration) -> Option<&'static str> {
+    probe::probe_tls(&host.address, limit).then_some(trouble::WANTS_TLS)
 }
 
 /// Takes records that arrived between exchanges, such as session tickets.
-/// Returns false where they hold data nobody asked for, or the end.
+/// Returns false where they hold unexpected data, or the end.
 pub fn accept_records(connection: &mut ClientConnection, bytes: &[u8]) -> bool {
     has_data_after(connection, bytes).is_ok_and(|data| !data)
 }
@@ -189,7 +190,7 @@ fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>
     }
 }
 
-/// Whom a server's certificate may come from.
+/// Which authorities a server's certificate may come from.
 fn trust(tls: &Tls, files: &mut Files) -> Result<Trust, String> {
     let mut roots = RootCertStore::empty();
     let mut pinned = Vec::new();

@@ -1,8 +1,8 @@
-//! Finds out what is spoken on a port, when the connection to it has failed
+//! Finds out which protocol a port speaks, when the connection to it has failed
 //! or stays silent. A plain Redis takes the start of a handshake for a line
-//! without its end, and waits; a TLS server closes on plain text without a
-//! word. So each is asked, on a connection of its own, in what it would
-//! understand.
+//! without its end, and waits; a TLS server closes a plain-text connection
+//! without a reason. So each probe opens a connection of its own and sends what
+//! the server would understand. Both functions block for up to half a second.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -16,28 +16,28 @@ use crate::config::server::Address;
 
 /// A server of TLS answers sooner, unless it is far away or very busy.
 pub const SILENCE: Duration = Duration::from_millis(300);
-/// Less is no silence: whoever has so little time is in a hurry for another reason.
+/// A shorter silence means nothing: then the time limit is short for another reason.
 pub const LEAST_SILENCE: Duration = Duration::from_millis(100);
 /// The longest that one question takes.
-const PATIENCE: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_millis(500);
 
 /// The first bytes of a record of TLS.
 const ALERT: u8 = 0x15;
 const HANDSHAKE: u8 = 0x16;
 
-/// Whether the Redis protocol is spoken in plain text.
-pub fn speaks_plainly(address: &Address, limit: Duration) -> bool {
+/// Asks whether the server speaks the Redis protocol in plain text.
+pub fn probe_plain(address: &Address, limit: Duration) -> bool {
     matches!(first_answer(address, b"PING\r\n", limit), Some([b'+' | b'-', _]))
 }
 
-/// Whether TLS is spoken.
-pub fn speaks_tls(address: &Address, limit: Duration) -> bool {
+/// Asks whether the server speaks TLS.
+pub fn probe_tls(address: &Address, limit: Duration) -> bool {
     let hello = hello(address).unwrap_or_default();
     matches!(first_answer(address, &hello, limit), Some([ALERT | HANDSHAKE, 3]))
 }
 
 fn first_answer(address: &Address, question: &[u8], limit: Duration) -> Option<[u8; 2]> {
-    let limit = limit.min(PATIENCE);
+    let limit = limit.min(MAX_WAIT);
     let mut socket = Socket::connect(address, limit).ok()?;
     socket.start(limit);
     socket.write_all(question).ok()?;

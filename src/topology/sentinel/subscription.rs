@@ -90,7 +90,8 @@ impl Watch {
         for (index, post) in state.posts.iter_mut().enumerate() {
             // Much is said where many services are watched; most not of ours.
             for _ in 0..MAX_READS {
-                let Some(bytes) = post.connection.as_mut().and_then(Connection::news) else {
+                let Some(bytes) = post.connection.as_mut().and_then(Connection::take_arrived)
+                else {
                     break;
                 };
                 post.unread.extend(&bytes);
