@@ -1,12 +1,19 @@
 //! The operations on a locked session: one Lua script, one round trip each.
 //!
-//! A script checks who holds the lock and acts in the same step, so nobody
-//! can come between. The scripts explain themselves in `lua/`.
+//! A script checks who holds the lock and acts in the same step, so no one can
+//! interfere. The comments of each script, in `lua/`, explain it.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `waiting` | the operations of a request that wants the lock |
+//! | `holding` | the operations of a request that holds it |
+//! | `waiter` | how a waiting request is recorded |
+//! | `replies`, `args` | what is answered, how arguments are written |
 //!
 //! Session data do not pass through Lua, where each byte is copied several
-//! times: they are read by a GET in the same flight, which finds the lock
-//! taken; and a large session is written by a SETEX in the same flight to a
-//! key of the request's own, which the script then gives its name.
+//! times. A GET in the same pipeline, after the script that took the lock, reads
+//! them; a SETEX in the same pipeline writes a large session to a key of the
+//! request's own, which the script then renames.
 
 mod args;
 mod holding;
@@ -25,15 +32,15 @@ use crate::error::ends_connection;
 use crate::key::Keys;
 use crate::lock::token::Token;
 use args::number;
-use replies::{turn, unexpected};
+use replies::{acquire_reply, unexpected};
 
 pub use holding::WriteOptions;
 pub use replies::{AcquireReply, LockedOutcome};
 pub use waiter::{Existence, ReceivedBaton, Ticket, WaiterState};
 
-/// How long the next waiter has to claim a lock that is handed to it. If it
-/// dies just then, this delays newcomers, and those who wait until they look
-/// again.
+/// How long the next waiter has to claim a lock that is handed to it. If it dies
+/// in that time, the others wait until their next heartbeat, newcomers until the
+/// window is over.
 pub const CLAIM_WINDOW: Duration = Duration::from_millis(500);
 
 /// A script, and the digest that a server knows it by.
@@ -62,18 +69,19 @@ script!(RELEASE, "lua/release.lua");
 script!(RECLAIM, "lua/reclaim.lua");
 script!(RENEW, "lua/renew.lua");
 script!(LEAVE, "lua/leave.lua");
-script!(LOOK, "lua/look.lua");
+script!(HEARTBEAT, "lua/heartbeat.lua");
 
-/// Lock operations on a connection.
+/// Lock operations on a connection. Each sends a script and blocks until the
+/// answer is there; each may be sent twice.
 pub struct Scripts<'a>(pub &'a mut dyn ConnectionLike);
 
 impl Scripts<'_> {
     fn run(&mut self, script: &Script, keys: &Keys, args: &[&[u8]]) -> RedisResult<Value> {
-        last(self.flight(None, script, keys, &[], args, None)?)
+        last_reply(self.pipeline(None, script, keys, &[], args, None)?)
     }
 
-    /// Runs a script that may take the lock for `token`, and reads right
-    /// behind it. A lock on what cannot be read is let go of.
+    /// Runs a script that may take the lock for `token`, and then reads, in one
+    /// round trip. Releases the lock if the session cannot be read.
     fn run_and_get(
         &mut self,
         script: &Script,
@@ -82,22 +90,23 @@ impl Scripts<'_> {
         token: Option<&Token>,
     ) -> RedisResult<AcquireReply> {
         let get: &[&[u8]] = &[b"GET", &keys.session];
-        let answers = self.flight(None, script, keys, &[], args, Some(get))?;
+        let answers = self.pipeline(None, script, keys, &[], args, Some(get))?;
         let [outcome, found] = <[Value; 2]>::try_from(answers).map_err(|_| unexpected())?;
-        let turn = turn(outcome.extract_error()?, found.extract_error().and_then(bulk_or_nil));
-        if let (Err(error), Some(token)) = (&turn, token)
+        let reply =
+            acquire_reply(outcome.extract_error()?, found.extract_error().and_then(bulk_or_nil));
+        if let (Err(error), Some(token)) = (&reply, token)
             && !ends_connection(error)
         {
-            // The error that is told is that of the read.
+            // The error that is reported is the read's.
             let _ = self.release(keys, token);
         }
-        turn
+        reply
     }
 
-    /// Sends a script with what goes `before` and `after` it, in one flight.
-    /// The script gets the session's keys, and `more` of them. Errors that the
-    /// server answers are values here.
-    fn flight(
+    /// Sends `before`, a script and `after` as one pipeline. The script gets the
+    /// session's keys and `more` keys. Errors that the server answers are values
+    /// here.
+    fn pipeline(
         &mut self,
         before: Option<&[&[u8]]>,
         script: &Script,
@@ -110,7 +119,7 @@ impl Scripts<'_> {
         let mut command: Vec<&[u8]> = vec![b"EVALSHA", script.digest.as_bytes()];
         let count = number(4 + more.len());
         if self.0.is_asking() {
-            // Of several keys that are declared none may be missing.
+            // Where several keys are declared, none may be missing.
             command.extend([b"1", session.as_slice()]);
             command.extend(args);
             command.extend([lock.as_slice(), baton, waiters]);
@@ -123,8 +132,8 @@ impl Scripts<'_> {
         let mut answers = self.0.call_all(&commands)?;
         let refused = before.is_some() && matches!(answers.first(), Some(Value::ServerError(_)));
         if !refused && answers.iter().any(is_unknown_script) {
-            // This server has not seen the script yet, or was restarted. What
-            // went before it has been done.
+            // This server has not seen the script yet, or was restarted. The
+            // command before it has been executed.
             if let Some([verb, code]) = command.first_chunk_mut() {
                 *verb = b"EVAL";
                 *code = script.code.as_bytes();
@@ -133,7 +142,7 @@ impl Scripts<'_> {
                 std::iter::once(command.as_slice()).chain(after).collect();
             answers = self.0.call_all(&commands)?;
         }
-        if answers.iter().any(is_between_nodes) {
+        if answers.iter().any(lacks_keys) {
             return Err(make_extension_error(
                 "TRYAGAIN".to_owned(),
                 Some("the session is being moved between two nodes of the cluster".to_owned()),
@@ -143,9 +152,9 @@ impl Scripts<'_> {
     }
 }
 
-/// Whether a node has not got all keys of a script, as their slot moves. It
-/// may have some: which ones are where is the cluster's business to find out.
-fn is_between_nodes(answer: &Value) -> bool {
+/// Whether a node lacks some of a script's keys, as their slot is moving. The
+/// topology finds out which keys are where.
+fn lacks_keys(answer: &Value) -> bool {
     let Value::ServerError(error) = answer else { return false };
     error.code() == "ASK" || error.details().is_some_and(|text| text.contains("a non local key"))
 }
@@ -159,6 +168,6 @@ fn is_unknown_script(answer: &Value) -> bool {
 }
 
 /// The last answer, unless any of them is an error.
-fn last(answers: Vec<Value>) -> RedisResult<Value> {
+fn last_reply(answers: Vec<Value>) -> RedisResult<Value> {
     answers.into_iter().try_fold(Value::Nil, |_, answer| answer.extract_error())
 }

@@ -8,11 +8,13 @@
 //! | [`deadline`] | the end of all that a thread waits for |
 //! | [`fork`] | what a fork must not find a thread at |
 //! | [`threads`] | threads that PHP does not notice |
+//! | [`wait_limits`] | which servers let how many connections wait |
 
 pub mod counters;
 pub mod deadline;
 pub mod fork;
 pub mod threads;
+pub mod wait_limits;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,6 +23,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use counters::Counters;
 use threads::worker;
+use wait_limits::WaitLimits;
 
 /// One process' own.
 pub struct Runtime {
@@ -30,6 +33,8 @@ pub struct Runtime {
     max_connections: u32,
     /// What phpinfo() shows.
     pub counters: Counters,
+    /// Which servers let how many connections wait.
+    pub wait_limits: Arc<WaitLimits>,
 }
 
 impl Runtime {
@@ -41,6 +46,7 @@ impl Runtime {
             has_warned: AtomicBool::new(false),
             max_connections: max_connections.max(2),
             counters: Counters::default(),
+            wait_limits: Arc::default(),
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use redis::{RedisResult, ServerErrorKind, Value};
 
 use crate::client::link::ConnectionLike;
-pub(crate) use crate::client::resp::bulk_or_nil as data;
 use crate::client::resp::{bulk_or_nil, protocol_error};
 use crate::config::settings::Ttl;
 use crate::lock::scripts::LockedOutcome;

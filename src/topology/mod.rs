@@ -26,6 +26,7 @@ use crate::config::save_path::{self, SavePath};
 use crate::error::{Error, answered_code, ends_connection};
 use crate::key::{CLUSTER_PREFIX, Keys, STANDALONE_PREFIX, Sid};
 use crate::runtime::deadline::left;
+use crate::runtime::wait_limits::WaitLimits;
 use crate::topology::cluster::Cluster;
 use crate::topology::sentinel::{Sentinel, replaced};
 use crate::topology::weighted::host_index;
@@ -172,6 +173,11 @@ impl Backend {
     /// How many connections this process may hold to one server, at least 2.
     pub fn max_connections(&self) -> u32 {
         self.pools.runtime().max_connections()
+    }
+
+    /// Which servers let how many connections of this process wait.
+    pub fn wait_limits(&self) -> &Arc<WaitLimits> {
+        &self.pools.runtime().wait_limits
     }
 
     /// Whether `server` does not serve `location` any more, as far as can be seen

@@ -268,8 +268,9 @@ impl<'a> Model<'a> {
     fn look(&mut self, who: usize) -> Checked {
         let (ticket, in_line) = self.standing(who);
         let token = &self.tokens[who];
-        let turn =
-            self.run(|scripts, keys| scripts.look(keys, token, standing(ticket.as_ref(), in_line)));
+        let turn = self.run(|scripts, keys| {
+            scripts.heartbeat(keys, token, standing(ticket.as_ref(), in_line))
+        });
         check!(matches!(turn, AcquireReply::Busy { .. }), "{who} was told {turn:?}");
         if self.lock == Lock::Free { self.let_go(who) } else { Ok(()) }
     }
@@ -546,7 +547,7 @@ impl<'a> Model<'a> {
 fn standing(ticket: Option<&Ticket>, in_line: bool) -> WaiterState<'_> {
     match ticket {
         None => joining(),
-        Some(ticket) => WaiterState::Waiting { ticket, lasts: LEASE, in_line },
+        Some(ticket) => WaiterState::Waiting { ticket, expires_after: LEASE, in_line },
     }
 }
 

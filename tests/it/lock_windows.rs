@@ -131,10 +131,10 @@ fn a_waiter_that_gives_up_late_does_not_uncount_one_that_came_after_it() {
     let scene = Scene::new();
     let holder = scene.hold();
     // Forgotten before it says that it leaves.
-    let lasts = Duration::from_millis(200);
+    let expires_after = Duration::from_millis(200);
     let joined = Instant::now();
-    let ticket = scene.join(Existence::Any, WaiterState::Joining { lasts, most: 0 });
-    thread::sleep((lasts + Duration::from_millis(20)).saturating_sub(joined.elapsed()));
+    let ticket = scene.join(Existence::Any, WaiterState::Joining { expires_after, max_waiters: 0 });
+    thread::sleep((expires_after + Duration::from_millis(20)).saturating_sub(joined.elapsed()));
     scene.join(Existence::Any, joining());
     let mut second = scene.block();
     for _repeat in 0..2 {
@@ -148,7 +148,7 @@ fn a_waiter_that_gives_up_late_does_not_uncount_one_that_came_after_it() {
 fn those_who_wait_are_forgotten_together_when_none_of_them_shows_itself() {
     let scene = Scene::new();
     let _holder = scene.hold();
-    scene.join(Existence::Any, WaiterState::Joining { lasts: 4 * SECOND, most: 0 });
+    scene.join(Existence::Any, WaiterState::Joining { expires_after: 4 * SECOND, max_waiters: 0 });
     let left: i64 =
         redis::cmd("PTTL").arg(scene.keys().waiters).query(&mut scene.server.client()).unwrap();
     assert!((3001..=4000).contains(&left), "{left} ms");
@@ -180,7 +180,7 @@ fn a_waiter_that_asks_again_for_a_session_that_was_destroyed_is_not_counted_any_
 fn one_that_is_told_to_wait_no_more_than_so_many_is_refused_at_once() {
     let scene = Scene::new();
     let _holder = scene.hold();
-    let standing = WaiterState::Joining { lasts: 60 * SECOND, most: 2 };
+    let standing = WaiterState::Joining { expires_after: 60 * SECOND, max_waiters: 2 };
     scene.join(Existence::Any, standing);
     scene.join(Existence::Any, standing);
     let (_, turn) = scene.acquire(Existence::Any, standing);

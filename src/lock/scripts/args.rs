@@ -14,7 +14,7 @@ pub(super) fn seconds(ttl: Option<Ttl>) -> Vec<u8> {
 }
 
 /// As `refresh` in `lua/common.lua` takes it.
-pub(super) fn refreshing(refresh: impl Into<Refresh>) -> Vec<u8> {
+pub(super) fn refresh_arg(refresh: impl Into<Refresh>) -> Vec<u8> {
     number(match refresh.into() {
         Refresh::Never => "0".to_owned(),
         Refresh::Always(ttl) => ttl.seconds().to_string(),
@@ -26,7 +26,7 @@ pub(super) fn flag(value: bool) -> &'static [u8] {
     if value { b"1" } else { b"0" }
 }
 
-pub(super) fn window(keep: bool) -> Vec<u8> {
+pub(super) fn claim_window(keep: bool) -> Vec<u8> {
     millis(if keep { Duration::ZERO } else { CLAIM_WINDOW })
 }
 

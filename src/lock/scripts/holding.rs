@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use redis::RedisResult;
 
-use super::args::{flag, millis, refreshing, seconds, window};
-use super::replies::{LockedOutcome, kept};
+use super::args::{claim_window, flag, millis, refresh_arg, seconds};
+use super::replies::{LockedOutcome, locked_outcome};
 use super::{
-    CLAIM_WINDOW, DESTROY, RECLAIM, RELEASE, RENEW, Scripts, TOUCH, WRITE, WRITE_STAGED, last,
+    CLAIM_WINDOW, DESTROY, RECLAIM, RELEASE, RENEW, Scripts, TOUCH, WRITE, WRITE_STAGED, last_reply,
 };
 use crate::config::settings::{Refresh, Ttl};
 use crate::error::ends_connection;
 use crate::key::Keys;
 use crate::lock::token::Token;
 
-/// From this size on, in bytes, a session is written beside Lua.
+/// From this size on, in bytes, a session is not passed through Lua.
 const STAGED_SIZE: usize = 2 << 10;
-/// How long, in seconds, a staged session stays if its script never comes.
+/// How long, in seconds, a staged session is kept if its script never runs.
 const STAGED_SECONDS: &[u8] = b"60";
 
 /// How a session is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteOptions {
-    /// For how long.
+    /// The session's time to live.
     pub ttl: Ttl,
     /// Whether the lock is kept.
     pub keep_lock: bool,
@@ -34,8 +34,8 @@ pub struct WriteOptions {
 }
 
 impl Scripts<'_> {
-    /// Stores the session if we hold its lock, and lets go of that unless it
-    /// is to be kept.
+    /// Stores the session if we hold its lock, and releases the lock unless it is
+    /// to be kept.
     pub fn write(
         &mut self,
         keys: &Keys,
@@ -43,26 +43,26 @@ impl Scripts<'_> {
         WriteOptions { ttl, keep_lock, is_repeat, must_exist }: WriteOptions,
         bytes: &[u8],
     ) -> RedisResult<LockedOutcome> {
-        let (ttl, window) = (seconds(Some(ttl)), window(keep_lock));
-        let (repeat, known) = (flag(is_repeat), flag(must_exist));
-        // Where keys may be missing, none of them can be renamed.
+        let (ttl, window) = (seconds(Some(ttl)), claim_window(keep_lock));
+        let (is_repeat, must_exist) = (flag(is_repeat), flag(must_exist));
+        // Where keys may be missing, none can be renamed.
         if bytes.len() < STAGED_SIZE || self.0.is_asking() {
-            let args = [token.as_bytes(), &ttl, &window, repeat, known, bytes];
-            return kept(self.run(&WRITE, keys, &args)?);
+            let args = [token.as_bytes(), &ttl, &window, is_repeat, must_exist, bytes];
+            return locked_outcome(self.run(&WRITE, keys, &args)?);
         }
         let staged = keys.staged(token.random());
         let stage: &[&[u8]] = &[b"SETEX", &staged, STAGED_SECONDS, bytes];
-        let args = [token.as_bytes(), &ttl, &window, repeat, known];
-        let answers = self.flight(Some(stage), &WRITE_STAGED, keys, &[&staged], &args, None)?;
-        let outcome = last(answers).and_then(kept);
+        let args = [token.as_bytes(), &ttl, &window, is_repeat, must_exist];
+        let answers = self.pipeline(Some(stage), &WRITE_STAGED, keys, &[&staged], &args, None)?;
+        let outcome = last_reply(answers).and_then(locked_outcome);
         if outcome.as_ref().is_err_and(|error| !ends_connection(error)) {
-            let _ = self.0.call(&[b"DEL", &staged]); // the error that is told is the first
+            let _ = self.0.call(&[b"DEL", &staged]); // the first error is the one to report
         }
         outcome
     }
 
-    /// Starts the TTL again (unless there is none to start) if we hold the
-    /// lock, and lets go of that unless `keep`.
+    /// If we hold the lock: starts the TTL again, if one is given, and releases the
+    /// lock unless `keep`.
     pub fn touch(
         &mut self,
         keys: &Keys,
@@ -70,22 +70,26 @@ impl Scripts<'_> {
         ttl: Option<Ttl>,
         keep: bool,
     ) -> RedisResult<LockedOutcome> {
-        kept(self.run(&TOUCH, keys, &[token.as_bytes(), &seconds(ttl), &window(keep)])?)
+        locked_outcome(self.run(
+            &TOUCH,
+            keys,
+            &[token.as_bytes(), &seconds(ttl), &claim_window(keep)],
+        )?)
     }
 
-    /// Removes the session, and lets go of the lock if we hold it.
+    /// Deletes the session, and releases the lock if we hold it.
     pub fn destroy(&mut self, keys: &Keys, token: &Token) -> RedisResult<LockedOutcome> {
-        kept(self.run(&DESTROY, keys, &[token.as_bytes(), &millis(CLAIM_WINDOW)])?)
+        locked_outcome(self.run(&DESTROY, keys, &[token.as_bytes(), &millis(CLAIM_WINDOW)])?)
     }
 
-    /// Lets go of the lock if we hold it.
+    /// Releases the lock if we hold it.
     pub fn release(&mut self, keys: &Keys, token: &Token) -> RedisResult<LockedOutcome> {
-        kept(self.run(&RELEASE, keys, &[token.as_bytes(), &millis(CLAIM_WINDOW)])?)
+        locked_outcome(self.run(&RELEASE, keys, &[token.as_bytes(), &millis(CLAIM_WINDOW)])?)
     }
 
-    /// Lets the lock last for another `lease`, if there is one, and the
-    /// session not end while we hold it: its TTL starts again when half of it
-    /// is over.
+    /// If we hold the lock: starts its `lease` again, if one is given, and starts
+    /// the session's TTL again once half of it is over, so that the session does
+    /// not expire while it is used.
     pub fn renew(
         &mut self,
         keys: &Keys,
@@ -95,12 +99,12 @@ impl Scripts<'_> {
     ) -> RedisResult<LockedOutcome> {
         let lease = millis(lease.unwrap_or_default());
         let refresh = Refresh::Below(ttl, Duration::from(ttl) / 2);
-        let args = [token.as_bytes(), &lease, &refreshing(refresh)];
-        kept(self.run(&RENEW, keys, &args)?)
+        let args = [token.as_bytes(), &lease, &refresh_arg(refresh)];
+        locked_outcome(self.run(&RENEW, keys, &args)?)
     }
 
-    /// Takes a lock again that is gone, if nobody has it and the session is as
-    /// it was `before`, when it was read; none is a session that did not exist.
+    /// Takes a lost lock again, if no one has it and the session is as it was when
+    /// it was read: `before`, or none if it did not exist.
     pub fn reclaim(
         &mut self,
         keys: &Keys,
@@ -110,6 +114,6 @@ impl Scripts<'_> {
     ) -> RedisResult<LockedOutcome> {
         let existed = flag(before.is_some());
         let args = [token.as_bytes(), &millis(lease), existed, before.unwrap_or_default()];
-        kept(self.run(&RECLAIM, keys, &args)?)
+        locked_outcome(self.run(&RECLAIM, keys, &args)?)
     }
 }

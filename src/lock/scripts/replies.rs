@@ -7,41 +7,42 @@ use redis::{RedisError, RedisResult, Value};
 use super::waiter::Ticket;
 use crate::client::resp::{bulk_or_nil, protocol_error};
 
-/// What came of asking for a session.
+/// What a request that wants a session is answered.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AcquireReply {
-    /// It is ours: its data, if it exists.
+    /// The lock is ours, unless the request only reads; the session's data, if it
+    /// exists.
     Acquired(Option<Vec<u8>>),
-    /// Somebody has the lock.
+    /// Another one has the lock.
     Busy {
-        /// When it ends by itself; none where it never does.
+        /// After how long the lock expires; none where it never does.
         expires: Option<Duration>,
         /// The lock's value, which tells who that is.
         holder: Vec<u8>,
-        /// Ours in the queue, unless we will not wait.
+        /// Our ticket in the queue, unless we do not wait.
         ticket: Option<Ticket>,
     },
-    /// Nobody is blocked in the server's queue: our BLPOP is lost.
+    /// No one is blocked in the server's queue: our BLPOP is lost.
     NotBlocked,
-    /// The session is not as wanted.
+    /// The session exists where it must not, or does not exist where it must.
     ExistenceMismatch,
-    /// As many wait as may.
+    /// Too many wait already; the lock's value.
     QueueFull(Vec<u8>),
 }
 
-/// What came of an operation that needs the lock.
+/// The outcome of an operation that needs the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockedOutcome {
     /// It is done.
     Done,
     /// We do not hold the lock: nothing was done.
     Lost,
-    /// The session, which had to be there, is gone: it stays away. The lock
-    /// is where it would be if this had been done.
+    /// The session, which had to exist, is gone, and was not created again. The
+    /// lock is kept or released as if the operation had been done.
     Gone,
 }
 
-pub(super) fn turn(
+pub(super) fn acquire_reply(
     outcome: Value,
     found: RedisResult<Option<Vec<u8>>>,
 ) -> RedisResult<AcquireReply> {
@@ -69,7 +70,7 @@ pub(super) fn turn(
     }
 }
 
-pub(super) fn kept(value: Value) -> RedisResult<LockedOutcome> {
+pub(super) fn locked_outcome(value: Value) -> RedisResult<LockedOutcome> {
     match value {
         Value::Int(1) => Ok(LockedOutcome::Done),
         Value::Int(0) => Ok(LockedOutcome::Lost),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::{millis, number};
 
-/// Which sessions a request wants.
+/// Whether the session that a request wants must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existence {
     /// Any: a missing one is a new one.
@@ -16,7 +16,7 @@ pub enum Existence {
 }
 
 impl Existence {
-    pub(super) fn word(self) -> &'static [u8] {
+    pub(super) fn arg(self) -> &'static [u8] {
         match self {
             Self::Any => b"any",
             Self::Known => b"known",
@@ -25,52 +25,55 @@ impl Existence {
     }
 }
 
-/// Names one who waits, and tells its place: whoever came later has a greater
-/// one. It stays with a request wherever that queues up again.
+/// Names a waiting request, and gives its place: a request that came later has a
+/// greater ticket. A request keeps it when it has to queue up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket(pub(super) Vec<u8>);
 
-/// How a request stands to the queue for a lock.
+/// The state of a request in the queue for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaiterState<'a> {
     /// It will not wait.
     NotWaiting,
-    /// It will wait from now on, if it has to.
+    /// It waits from now on, if the lock is not free.
     Joining {
-        /// After how long without a sign of life it is forgotten.
-        lasts: Duration,
+        /// After how long without a heartbeat it is forgotten.
+        expires_after: Duration,
         /// How many requests may wait at a time; 0 is no limit.
-        most: u32,
+        max_waiters: u32,
     },
     /// It waits.
     Waiting {
         /// What it was given when it joined.
         ticket: &'a Ticket,
         /// As for one who joins.
-        lasts: Duration,
-        /// Whether its BLPOP stands in the server's queue where the ticket says.
+        expires_after: Duration,
+        /// Whether its BLPOP has the place in the server's queue that its ticket
+        /// says.
         in_line: bool,
     },
 }
 
-/// A baton, and who was given it.
+/// A baton, and the waiter that received it.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedBaton<'a> {
-    /// How that one stands to the queue.
+    /// The waiter.
     pub waiter: WaiterState<'a>,
-    /// What BLPOP gave.
+    /// What BLPOP returned.
     pub baton: &'a [u8],
 }
 
 impl WaiterState<'_> {
-    /// Ticket, how long it lasts, place, most waiters.
-    pub(super) fn words(self) -> [Vec<u8>; 4] {
+    /// As the scripts take it: ticket, after how long it expires, place, most waiters.
+    pub(super) fn args(self) -> [Vec<u8>; 4] {
         let place = |in_line| if in_line { b"line".to_vec() } else { b"aside".to_vec() };
         match self {
             Self::NotWaiting => [Vec::new(), number(0), place(true), number(0)],
-            Self::Joining { lasts, most } => [Vec::new(), millis(lasts), place(true), number(most)],
-            Self::Waiting { ticket, lasts, in_line } => {
-                [ticket.0.clone(), millis(lasts), place(in_line), number(0)]
+            Self::Joining { expires_after, max_waiters } => {
+                [Vec::new(), millis(expires_after), place(true), number(max_waiters)]
+            }
+            Self::Waiting { ticket, expires_after, in_line } => {
+                [ticket.0.clone(), millis(expires_after), place(in_line), number(0)]
             }
         }
     }

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use redis::RedisResult;
 
-use super::args::{millis, refreshing};
-use super::replies::{AcquireReply, LockedOutcome, kept, turn};
+use super::args::{millis, refresh_arg};
+use super::replies::{AcquireReply, LockedOutcome, acquire_reply, locked_outcome};
 use super::waiter::{Existence, ReceivedBaton, Ticket, WaiterState};
-use super::{ACQUIRE, CLAIM, CLAIM_WINDOW, LEAVE, LOOK, PEEK, Scripts};
+use super::{ACQUIRE, CLAIM, CLAIM_WINDOW, HEARTBEAT, LEAVE, PEEK, Scripts};
 use crate::config::settings::Refresh;
 use crate::key::Keys;
 use crate::lock::token::Token;
 
 impl Scripts<'_> {
-    /// Takes the lock and reads. `refresh` starts the TTL again.
+    /// Takes the lock if it is free, and reads. `refresh` starts the TTL again. A
+    /// waiter is recorded where the lock is busy.
     pub fn acquire(
         &mut self,
         keys: &Keys,
@@ -21,17 +22,26 @@ impl Scripts<'_> {
         lease: Duration,
         refresh: impl Into<Refresh>,
         wanted: Existence,
-        standing: WaiterState<'_>,
+        waiter: WaiterState<'_>,
     ) -> RedisResult<AcquireReply> {
-        let (lease, refresh, window) = (millis(lease), refreshing(refresh), millis(CLAIM_WINDOW));
-        let [ticket, lasts, location, most] = &standing.words();
+        let (lease, refresh, window) = (millis(lease), refresh_arg(refresh), millis(CLAIM_WINDOW));
+        let [ticket, expires_after, location, max_waiters] = &waiter.args();
         let token_bytes = token.as_bytes();
-        let args: [&[u8]; 9] =
-            [token_bytes, &lease, &refresh, wanted.word(), &window, ticket, lasts, location, most];
+        let args: [&[u8]; 9] = [
+            token_bytes,
+            &lease,
+            &refresh,
+            wanted.arg(),
+            &window,
+            ticket,
+            expires_after,
+            location,
+            max_waiters,
+        ];
         self.run_and_get(&ACQUIRE, keys, &args, Some(token))
     }
 
-    /// Takes the lock with the baton that a waiter was given, and reads.
+    /// Takes the lock with the baton that a waiter received, and reads.
     pub fn claim(
         &mut self,
         keys: &Keys,
@@ -39,52 +49,61 @@ impl Scripts<'_> {
         lease: Duration,
         refresh: impl Into<Refresh>,
         wanted: Existence,
-        given: ReceivedBaton<'_>,
+        received: ReceivedBaton<'_>,
     ) -> RedisResult<AcquireReply> {
-        let ReceivedBaton { waiter: standing, baton } = given;
-        let (lease, refresh, window) = (millis(lease), refreshing(refresh), millis(CLAIM_WINDOW));
-        let [ticket, lasts, ..] = &standing.words();
+        let ReceivedBaton { waiter, baton } = received;
+        let (lease, refresh, window) = (millis(lease), refresh_arg(refresh), millis(CLAIM_WINDOW));
+        let [ticket, expires_after, ..] = &waiter.args();
         let token_bytes = token.as_bytes();
         let args: [&[u8]; 8] =
-            [token_bytes, &lease, &refresh, wanted.word(), &window, ticket, lasts, baton];
+            [token_bytes, &lease, &refresh, wanted.arg(), &window, ticket, expires_after, baton];
         self.run_and_get(&CLAIM, keys, &args, Some(token))
     }
 
-    /// Reads when nobody holds the lock, without taking it. A waiter shows
-    /// the baton it was given, and passes it on.
+    /// Reads if no one holds the lock, without taking it. A waiter that received a
+    /// baton passes it on.
     pub fn peek(
         &mut self,
         keys: &Keys,
         token: &Token,
         refresh: impl Into<Refresh>,
         wanted: Existence,
-        standing: WaiterState<'_>,
+        waiter: WaiterState<'_>,
         baton: &[u8],
     ) -> RedisResult<AcquireReply> {
-        let (refresh, window) = (refreshing(refresh), millis(CLAIM_WINDOW));
-        let [ticket, lasts, location, most] = &standing.words();
+        let (refresh, window) = (refresh_arg(refresh), millis(CLAIM_WINDOW));
+        let [ticket, expires_after, location, max_waiters] = &waiter.args();
         let token = token.as_bytes();
-        let args: [&[u8]; 9] =
-            [token, &refresh, wanted.word(), &window, ticket, lasts, location, most, baton];
+        let args: [&[u8]; 9] = [
+            token,
+            &refresh,
+            wanted.arg(),
+            &window,
+            ticket,
+            expires_after,
+            location,
+            max_waiters,
+            baton,
+        ];
         self.run_and_get(&PEEK, keys, &args, None)
     }
 
-    /// Shows that a waiter lives while its BLPOP stands in the server's queue,
-    /// and offers a lock that nobody holds to the longest waiting.
-    pub fn look(
+    /// Shows that a waiter lives while its BLPOP waits in the server's queue, and
+    /// offers a lock that no one holds to the one that has waited longest.
+    pub fn heartbeat(
         &mut self,
         keys: &Keys,
         token: &Token,
-        standing: WaiterState<'_>,
+        waiter: WaiterState<'_>,
     ) -> RedisResult<AcquireReply> {
-        let [ticket, lasts, location, _] = &standing.words();
+        let [ticket, expires_after, location, _] = &waiter.args();
         let window = millis(CLAIM_WINDOW);
-        let args: [&[u8]; 5] = [token.as_bytes(), &window, ticket, lasts, location];
-        turn(self.run(&LOOK, keys, &args)?, Ok(None))
+        let args: [&[u8]; 5] = [token.as_bytes(), &window, ticket, expires_after, location];
+        acquire_reply(self.run(&HEARTBEAT, keys, &args)?, Ok(None))
     }
 
-    /// Waits no longer. What was on its way to us is offered to the next.
+    /// Leaves the queue. A baton that was on its way to us is offered to the next.
     pub fn leave(&mut self, keys: &Keys, ticket: &Ticket) -> RedisResult<LockedOutcome> {
-        kept(self.run(&LEAVE, keys, &[&ticket.0])?)
+        locked_outcome(self.run(&LEAVE, keys, &[&ticket.0])?)
     }
 }

@@ -47,12 +47,12 @@ pub fn ttl() -> Ttl {
 
 /// One who will wait, however many do.
 pub fn joining() -> WaiterState<'static> {
-    WaiterState::Joining { lasts: PATIENCE, most: 0 }
+    WaiterState::Joining { expires_after: PATIENCE, max_waiters: 0 }
 }
 
 /// One who waits, and has not had to queue up again.
 pub fn inside(ticket: &Ticket) -> WaiterState<'_> {
-    WaiterState::Waiting { ticket, lasts: PATIENCE, in_line: true }
+    WaiterState::Waiting { ticket, expires_after: PATIENCE, in_line: true }
 }
 
 /// The baton that a BLPOP was given.
