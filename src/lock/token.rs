@@ -1,8 +1,8 @@
-//! Who holds a session: the lock's value, and what can be told from it.
+//! Who holds a lock: its value, and what that value tells.
 //!
-//! Does not talk to Redis: see `scripts` for the operations, `queue` for the
-//! waiting, `lease` for the renewal. A lock always expires, so a killed
-//! worker cannot hold it.
+//! Does not talk to Redis: see `scripts` for the operations, `acquire` for the
+//! waiting, `renewal` for the renewal. A lock always expires, so a killed worker
+//! cannot keep it.
 
 use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -77,7 +77,7 @@ pub enum Holder {
         /// What it runs, where PHP knows.
         script: String,
     },
-    /// Nobody: it is on its way to the next waiter.
+    /// No one: it is on its way to the next waiter.
     Next,
     /// Another client, most likely phpredis.
     Foreign,

@@ -1,8 +1,8 @@
 //! Connecting within a time limit, to whichever address answers first.
 //!
-//! A connect that the kernel waits for cannot be told when to give up, a Unix
-//! socket's least of all. So no attempt waits: all are looked at together
-//! until one of them is through, or the time is over.
+//! A connect that the kernel waits for has no time limit of its own, least of all
+//! on a Unix socket. So no attempt waits: all are polled together until one of
+//! them has connected, or the time is over.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -19,16 +19,16 @@ use nix::sys::socket::{
 };
 
 /// Head start of an address before the next one of the same name is tried as
-/// well (RFC 8305): one that nobody answers at must not use up all the time.
+/// well (RFC 8305): one that does not answer must not use up all the time.
 const HEAD_START: Duration = Duration::from_millis(250);
 /// Pause before a Unix socket whose queue is full is tried again. The kernel
 /// does not tell when there is room.
 const FULL: Duration = Duration::from_millis(5);
 
-/// Connects to one of `addresses` by the `deadline`.
+/// Connects to one of `addresses`; blocks until the `deadline` at most.
 ///
 /// # Errors
-/// The last failure; `TimedOut` without words if nobody has answered in time.
+/// The last failure; `TimedOut` without a text if there was no answer in time.
 pub fn tcp(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(ErrorKind::NotFound, "the host name has no address");
     let mut waiting = alternating(addresses).into_iter().peekable();
@@ -49,7 +49,7 @@ pub fn tcp(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream>
             return Err(failure);
         }
         let until = if waiting.peek().is_some() { next.min(deadline) } else { deadline };
-        for index in concluded(&attempts, until)?.into_iter().rev() {
+        for index in wait_for_any(&attempts, until)?.into_iter().rev() {
             let attempt = attempts.swap_remove(index);
             match attempt.take_error() {
                 Ok(None) => {
@@ -58,7 +58,7 @@ pub fn tcp(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream>
                 }
                 Ok(Some(error)) | Err(error) => failure = error,
             }
-            next = Instant::now(); // whoever is next need not wait any more
+            next = Instant::now(); // the next address need not wait any more
         }
         if Instant::now() >= deadline {
             return Err(ErrorKind::TimedOut.into());
@@ -66,7 +66,7 @@ pub fn tcp(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream>
     }
 }
 
-/// Connects to a Unix socket by the `deadline`.
+/// Connects to a Unix socket; blocks until the `deadline` at most.
 ///
 /// # Errors
 /// As for [`tcp`].
@@ -121,9 +121,9 @@ fn open(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket(family, SockType::Stream, flags, None)?)
 }
 
-/// Waits `until` then for any of the attempts to succeed or to fail. Returns
-/// the numbers of those that have, the lowest first.
-fn concluded(attempts: &[TcpStream], until: Instant) -> io::Result<Vec<usize>> {
+/// Waits until that time for any of the attempts to succeed or to fail. Returns
+/// the indexes of those that have, the lowest first.
+fn wait_for_any(attempts: &[TcpStream], until: Instant) -> io::Result<Vec<usize>> {
     let mut watched: Vec<_> =
         attempts.iter().map(|it| PollFd::new(it.as_fd(), PollFlags::POLLOUT)).collect();
     // Rounded up: a wait of no time would turn into a busy loop.
@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// An address that answers nobody: its queue is full.
+    /// An address that does not answer: its queue is full.
     struct BlackHole {
         addr: SocketAddr,
         _kept: (TcpListener, Vec<TcpStream>),

@@ -233,7 +233,7 @@ fn attributes(name: &[u8]) -> impl Iterator<Item = (&'static str, &str)> {
     })
 }
 
-/// Whether `name` is `pattern`, in which `*.` stands for one label.
+/// Whether `name` is `pattern`, in which `*.` matches one label.
 fn matches(pattern: &str, name: &str) -> bool {
     if pattern.eq_ignore_ascii_case(name) {
         return !pattern.is_empty();

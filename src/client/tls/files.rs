@@ -92,7 +92,7 @@ impl Files {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    // Before it is opened: a pipe would keep us waiting for whoever writes.
+    // Before it is opened: opening a pipe would block until someone writes to it.
     if !fs::metadata(path).map_err(|e| e.to_string())?.is_file() {
         return Err("it is not a file".to_owned());
     }

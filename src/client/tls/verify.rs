@@ -85,7 +85,7 @@ impl Verifier {
         }
     }
 
-    /// Whether the owner of the certificate has made `signature`. Where nobody
+    /// Whether the owner of the certificate has made `signature`. Where no authority
     /// vouches for the certificate, one that cannot be verified is taken as
     /// it is: it would prove nothing that is not open anyway.
     fn check_signature(
@@ -162,7 +162,7 @@ impl Trust {
         self.roots.roots.iter().filter(move |anchor| *anchor.subject == *name)
     }
 
-    /// Whether somebody above the certificate limits for which names it may
+    /// Whether an issuer above the certificate limits for which names it may
     /// be: the verifier has held its alternative names against that, and not
     /// its common name.
     fn constrains(&self, read: &Certificate<'_>, intermediates: &[CertificateDer<'_>]) -> bool {

@@ -20,7 +20,7 @@ else
   if holder == token then
     taken = true -- asked twice, as the first answer was lost
   elseif is_baton(holder) then
-    -- One that is still in the list has nobody blocked for it.
+    -- If it is still in the list, no one is blocked for it.
     if is_next and (first or redis.pcall('LINDEX', baton, 0) == holder) then
       redis.call('SET', lock, token, 'PX', lease)
       redis.call('DEL', baton)

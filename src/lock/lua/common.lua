@@ -2,8 +2,8 @@
 --
 -- `waiters` has those who wait, in the order in which they came: a sorted set of
 -- 'ticket:until:place', scored with the ticket, which is the server's clock at
--- their arrival (us) and names them. One who shows no sign of life is forgotten
--- at `until` (ms). `place` is 'line' for one that stands in the server's queue where
+-- their arrival (us) and names them. One that sends no heartbeat is forgotten
+-- at `until` (ms). `place` is 'line' for one whose BLPOP has the place in the server's queue that
 -- its ticket says, and 'aside' for one that had to queue up again, or that polls:
 -- those who are served before it may have come after it.
 local session, lock, baton, waiters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -17,7 +17,7 @@ local function refused(answer)
 end
 
 local clock
--- The server's clock, which stands still while a script runs: seconds, microseconds.
+-- The server's clock, which does not move while a script runs: seconds, microseconds.
 local function now()
   clock = clock or redis.pcall('TIME')
   if refused(clock) then return 0, 0 end
@@ -29,7 +29,7 @@ local function lives(member)
   return tonumber(string.match(member, ':(%d+):')) > seconds * 1000 + micros / 1000
 end
 
--- The ticket of the one who has waited longest, or nothing. Forgets the dead before it.
+-- The ticket of the one that has waited longest, or nothing. Forgets the dead before it.
 local function oldest()
   while true do
     local found = redis.pcall('ZRANGE', waiters, 0, 0)
@@ -64,7 +64,7 @@ local function stay(ticket, lasts, place)
   return ticket
 end
 
--- A ticket behind all others; nothing where `most` wait already (0 = no limit).
+-- A ticket after all others; nothing where `most` wait already (0 = no limit).
 local function new_ticket(most)
   most = tonumber(most)
   local count = most > 0 and redis.pcall('ZCARD', waiters) or 0
@@ -109,13 +109,13 @@ local function offer(token, window)
   return value
 end
 
--- Lets go of the lock that `token` holds: to those who wait, or altogether.
+-- Releases the lock that `token` holds: hands it to those that wait, or deletes it.
 local function hand_over(token, window)
   if not (oldest() and offer(token, window)) then redis.call('DEL', lock) end
 end
 
--- Offers `value`, the lock's baton, again, which somebody was given and has not
--- claimed: whoever claims it first has it. Only if it has less than `left` ms to live.
+-- Offers `value`, the lock's baton, again, which a waiter received and has not
+-- claimed: the first to claim it has it. Only if it has less than `left` ms to live.
 local function offer_again(value, left)
   if redis.call('EXISTS', baton) == 1 then return end
   local lives_for = left_of_lock()

@@ -1,7 +1,7 @@
 -- ARGV: token, claim window (ms), ticket, how long it lasts (ms), place (line, aside)
--- A waiter shows that it lives while its BLPOP stands in the server's queue, and
--- sees that no lock is without a holder meanwhile: it never takes it past the queue.
--- Returns {0, lock's PTTL, lock's value, ticket}, or {4} where nobody is blocked, so this one is not either, or
+-- A waiter shows that it lives while its BLPOP waits in the server's queue, and
+-- offers a lock that no one holds: it never takes it itself.
+-- Returns {0, lock's PTTL, lock's value, ticket}, or {4} where no one is blocked, so this one is not either, or
 -- the user may not queue up.
 local token, window, ticket, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if stay(ticket, lasts, ARGV[5]) == '' then return {4} end

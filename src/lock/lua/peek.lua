@@ -1,11 +1,11 @@
--- Whether the session may be read without taking the lock: once that is free.
+-- Lets a request read without taking the lock, once the lock is free.
 -- ARGV: token, TTL to refresh (s, as refresh() takes it), wanted (any, known), claim window (ms), ticket ('' = none yet),
 --       how long it lasts (ms, 0 = will not wait), place (line, aside), most waiters, the baton BLPOP gave, or ''
 -- Returns as acquire does; no lock is taken.
 local token, window, ticket, lasts, given = ARGV[1], ARGV[4], ARGV[5], ARGV[6], ARGV[9]
 local wanted = is_wanted(ARGV[3])
 local holder = redis.call('GET', lock)
--- A baton still in the list has nobody blocked for it.
+-- If the baton is still in the list, no one is blocked for it.
 local free = not holder or holder == given or is_baton(holder) and redis.pcall('LINDEX', baton, 0) == holder
 if free or not wanted then
   leave_queue(ticket)

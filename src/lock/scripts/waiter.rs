@@ -1,4 +1,4 @@
-//! One who waits for a lock, as the scripts record it in the queue.
+//! A request that waits for a lock, as the scripts record it in the queue.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub enum WaiterState<'a> {
     Waiting {
         /// What it was given when it joined.
         ticket: &'a Ticket,
-        /// As for one who joins.
+        /// As for one that joins.
         expires_after: Duration,
         /// Whether its BLPOP has the place in the server's queue that its ticket
         /// says.
