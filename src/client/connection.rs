@@ -10,8 +10,8 @@ use std::time::Duration;
 use redis::{RedisResult, Value};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use crate::client::connection_like::ConnectionLike;
 use crate::client::dns::Unresolved;
-use crate::client::link::ConnectionLike;
 use crate::client::login::{self, KnownLoginStyle, LoginStyle, Role};
 use crate::client::resp::{Reader, pack, protocol_error};
 use crate::client::socket::{Arrived, Socket};

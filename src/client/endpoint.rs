@@ -12,7 +12,7 @@ use redis::{RedisError, RedisResult};
 use rustls::ClientConfig;
 
 use crate::client::connection::{Connection, closed_at_login};
-use crate::client::link::{Asking, ConnectionLike};
+use crate::client::connection_like::{Asking, ConnectionLike};
 use crate::client::login::{KnownLoginStyle, Role};
 use crate::client::pools::Pools;
 use crate::config::server::Host;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use crate::client::link::ConnectionLike;
+use crate::client::connection_like::ConnectionLike;
 use crate::config::server::Host;
 use crate::error;
 

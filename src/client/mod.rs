@@ -2,10 +2,10 @@
 //! pools that keep connections between requests. Knows no session.
 
 pub mod connection;
+pub mod connection_like;
 pub mod dns;
 pub mod endpoint;
 mod expiry;
-pub mod link;
 pub mod login;
 pub mod pool;
 pub mod pools;

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use redis::{RedisResult, ServerErrorKind, Value, make_extension_error};
 
-use crate::client::link::ConnectionLike;
+use crate::client::connection_like::ConnectionLike;
 use crate::client::resp::bulk_or_nil;
 use crate::error::ends_connection;
 use crate::key::Keys;

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use redis::RedisResult;
 
-use crate::client::link::ConnectionLike;
+use crate::client::connection_like::ConnectionLike;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Settings, Ttl};
 use crate::error::Error;
 use crate::key::{Keys, Sid, SidBuf};

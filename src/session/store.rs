@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::{RedisResult, ServerErrorKind, Value};
 
-use crate::client::link::ConnectionLike;
+use crate::client::connection_like::ConnectionLike;
 use crate::client::resp::{bulk_or_nil, protocol_error};
 use crate::config::settings::Ttl;
 use crate::lock::scripts::LockedOutcome;

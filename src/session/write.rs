@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::client::link::WaitForReplicas;
+use crate::client::connection_like::WaitForReplicas;
 use crate::config::settings::{LockPolicy, ReadOnly, Refresh, Ttl};
 use crate::error::Error;
 use crate::key::Sid;
@@ -103,8 +103,13 @@ impl Handler {
             |_| data.len(),
             |link, keys| {
                 tries += 1;
-                let mut link =
-                    WaitForReplicas { link, replicas, limit: None, confirmed: 0, refusal: None };
+                let mut link = WaitForReplicas {
+                    connection: link,
+                    replicas,
+                    limit: None,
+                    confirmed: 0,
+                    refusal: None,
+                };
                 let outcome = match held {
                     None if must_exist => Store(&mut link).replace(&keys.session, data, ttl),
                     None => {

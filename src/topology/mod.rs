@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 
+use crate::client::connection_like::ConnectionLike;
 use crate::client::endpoint::{AttemptError, Endpoint, PooledConnection};
-use crate::client::link::ConnectionLike;
 use crate::client::login::Role;
 use crate::client::pools::Pools;
 use crate::config::save_path::{self, SavePath};

@@ -22,7 +22,7 @@ use crate::support::process::wait_until;
 use crate::support::proxy::{Direction, Fault, RecordingProxy};
 use crate::support::servers::{Options, RedisServer};
 use crate::support::site::{Site, Visit, php};
-use redis_session::client::link::ConnectionLike;
+use redis_session::client::connection_like::ConnectionLike;
 use redis_session::key::Keys;
 use redis_session::lock::scripts::{AcquireReply, Existence, LockedOutcome, Scripts, WaiterState};
 use redis_session::lock::token::Token;

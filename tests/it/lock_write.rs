@@ -12,7 +12,7 @@ use crate::support::locking::scene::{
 use crate::support::process::wait_until;
 use crate::support::proxy::{Fault, RecordingProxy};
 use redis::{RedisResult, Value};
-use redis_session::client::link::{ConnectionLike, WaitForReplicas};
+use redis_session::client::connection_like::{ConnectionLike, WaitForReplicas};
 use redis_session::error::Error;
 use redis_session::lock::scripts::{
     AcquireReply, Existence, LockedOutcome, ReceivedBaton, Scripts, WaiterState, WriteOptions,
@@ -358,7 +358,7 @@ fn a_staged_write_is_confirmed_by_replicas_as_a_whole() {
     let kept = way.run(&scene, |link| {
         let mut link = Bent { link, breaks: false };
         let mut link = WaitForReplicas {
-            link: &mut link,
+            connection: &mut link,
             replicas: 1,
             limit: None,
             confirmed: 7,

@@ -13,7 +13,7 @@ use crate::support::locking::scene::{
 use crate::support::sentinel::{Sentinel, SentinelOptions};
 use crate::support::servers::{ClientCert, Options, RedisServer};
 use redis::RedisResult;
-use redis_session::client::link::ConnectionLike;
+use redis_session::client::connection_like::ConnectionLike;
 use redis_session::key::{Keys, Sid};
 use redis_session::lock::acquire::Acquired;
 use redis_session::lock::scripts::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::timing::{ENDLESS, MAX_CONFIRMATION, SLICE, waiter_lifetime};
 use super::{Acquisition, Request};
-use crate::client::link::{ConnectionLike, WaitForReplicas};
+use crate::client::connection_like::{ConnectionLike, WaitForReplicas};
 use crate::config::settings::{LockPolicy, ReadOnly};
 use crate::error::Error;
 use crate::lock::scripts::{AcquireReply, Existence, ReceivedBaton, Scripts, WaiterState};
@@ -92,7 +92,7 @@ impl Acquisition {
     fn on_replicas<'a>(&self, connection: &'a mut dyn ConnectionLike) -> WaitForReplicas<'a> {
         let replicas = self.request.replicas;
         WaitForReplicas {
-            link: connection,
+            connection,
             replicas,
             limit: Some(MAX_CONFIRMATION),
             confirmed: 0,

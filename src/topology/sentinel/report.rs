@@ -7,7 +7,7 @@
 
 use redis::{RedisResult, Value};
 
-use crate::client::link::ConnectionLike;
+use crate::client::connection_like::ConnectionLike;
 use crate::client::resp::protocol_error;
 use crate::config::server::Address;
 

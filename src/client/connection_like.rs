@@ -90,7 +90,7 @@ impl ConnectionLike for Asking<'_> {
 /// have what was written; with none asked for, the connection as it is.
 pub struct WaitForReplicas<'a> {
     /// The connection.
-    pub link: &'a mut dyn ConnectionLike,
+    pub connection: &'a mut dyn ConnectionLike,
     /// How many replicas are asked for.
     pub replicas: u32,
     /// How long they are waited for, if not for as long as for any answer.
@@ -104,17 +104,17 @@ pub struct WaitForReplicas<'a> {
 impl ConnectionLike for WaitForReplicas<'_> {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
         if self.replicas == 0 {
-            return self.link.call_all(commands);
+            return self.connection.call_all(commands);
         }
         // Redis looks at such timeouts ten times a second: the answer must be
         // in time all the same.
-        let limit = self.link.read_timeout();
+        let limit = self.connection.read_timeout();
         let in_time = limit.saturating_sub(LATE.max(limit / 10));
         let timeout = self.limit.map_or(in_time, |limit| limit.min(in_time));
         let timeout = timeout.as_millis().max(1).to_string();
         let replicas = self.replicas.to_string();
         let wait: &[&[u8]] = &[b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
-        let mut answers = self.link.call_all(&[commands, &[wait]].concat())?;
+        let mut answers = self.connection.call_all(&[commands, &[wait]].concat())?;
         (self.confirmed, self.refusal) = match answers.pop() {
             Some(Value::Int(count)) => (u32::try_from(count).unwrap_or(0), None),
             Some(Value::ServerError(error)) => (0, Some(reason(&error.into()))),
@@ -124,18 +124,18 @@ impl ConnectionLike for WaitForReplicas<'_> {
     }
 
     fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
-        self.link.send(command)
+        self.connection.send(command)
     }
 
     fn receive(&mut self, poll_timeout: Duration) -> RedisResult<Option<Value>> {
-        self.link.receive(poll_timeout)
+        self.connection.receive(poll_timeout)
     }
 
     fn read_timeout(&self) -> Duration {
-        self.link.read_timeout()
+        self.connection.read_timeout()
     }
 
     fn is_asking(&self) -> bool {
-        self.link.is_asking()
+        self.connection.is_asking()
     }
 }
