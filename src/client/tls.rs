@@ -16,7 +16,7 @@ mod verify;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, ring};
@@ -32,8 +32,36 @@ use crate::config::tls::{Tls, TlsVersion};
 use certificate::Certificate;
 use verify::{Trust, Verifier};
 
-pub use files::{Context, Files};
+use files::Files;
 pub use trouble::reworded;
+
+/// What all connections to a host share, as its files say it now.
+#[derive(Default)]
+pub struct Context(Mutex<Option<Known>>);
+
+struct Known {
+    config: Arc<ClientConfig>,
+    files: Files,
+}
+
+impl Context {
+    /// The settings for a new connection.
+    ///
+    /// # Errors
+    /// Words for the operator: which file cannot be read, or is not what it
+    /// should be.
+    pub fn config(&self, tls: &Tls) -> Result<Arc<ClientConfig>, String> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref().filter(|known| known.files.are_the_same()) {
+            return Ok(known.config.clone());
+        }
+        *known = None;
+        let mut files = Files::default();
+        let config = Arc::new(client_config(tls, &mut files)?);
+        *known = Some(Known { config: config.clone(), files });
+        Ok(config)
+    }
+}
 
 /// Prepares what all connections to a host share.
 ///

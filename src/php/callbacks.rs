@@ -13,7 +13,7 @@ use ext_php_rs::ffi::{
 use super::boundary::{attempt, bytes, hold, let_go, notice, report, warn};
 use super::ffi::{php_session_create_id, ps_module, zend_result};
 use super::open::{handler, number, renew_number, set_handler};
-use super::{ini, request};
+use super::{headers, ini, request};
 use crate::config::settings::Ttl;
 use crate::error::Error;
 use crate::key::{InvalidSid, Sid};
@@ -134,7 +134,7 @@ unsafe fn wait_serving_signals<T>(
 /// # Safety
 /// As for [`report`].
 unsafe fn return_before_headers(done: bool) -> zend_result {
-    if done && request::warnings_send_headers() {
+    if done && headers::warnings_send_headers() {
         return SUCCESS;
     }
     // SAFETY: passed on.

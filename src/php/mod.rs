@@ -14,6 +14,7 @@
 mod boundary;
 mod callbacks;
 mod ffi;
+mod headers;
 mod info;
 mod ini;
 mod masking;

@@ -8,46 +8,13 @@ use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-
-use rustls::ClientConfig;
-
-use crate::config::tls::Tls;
 
 /// More is no file of certificates.
 const MAX_SIZE: u64 = 16 << 20;
 /// How coarse a file system's clock may be: a file that was written just now
 /// may be written again without looking different.
 const CLOCK_STEP: Duration = Duration::from_millis(50);
-
-/// What all connections to a host share, as its files say it now.
-#[derive(Default)]
-pub struct Context(Mutex<Option<Kept>>);
-
-struct Kept {
-    config: Arc<ClientConfig>,
-    files: Files,
-}
-
-impl Context {
-    /// The settings for a new connection.
-    ///
-    /// # Errors
-    /// Words for the operator: which file cannot be read, or is not what it
-    /// should be.
-    pub fn config(&self, tls: &Tls) -> Result<Arc<ClientConfig>, String> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.files.are_the_same()) {
-            return Ok(kept.config.clone());
-        }
-        *kept = None;
-        let mut files = Files::default();
-        let config = Arc::new(super::client_config(tls, &mut files)?);
-        *kept = Some(Kept { config: config.clone(), files });
-        Ok(config)
-    }
-}
 
 /// Reads files, and remembers how they looked before that.
 #[derive(Default)]
@@ -82,7 +49,7 @@ impl Files {
         self.0.push((path.to_owned(), Look::at(path)));
     }
 
-    fn are_the_same(&self) -> bool {
+    pub(super) fn are_the_same(&self) -> bool {
         self.0.iter().all(|(path, look)| match (Look::at(path), look) {
             (Some(now), Some(before)) => now.file == before.file && before.is_settled,
             (None, None) => true,
