@@ -11,10 +11,12 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `blocked_pop` | a place in that queue |
 //! | `waiting` | the BLPOP and its heartbeats |
 //! | `requests` | what is sent to take the lock |
 //! | `timing` | how long and how often |
 
+mod blocked_pop;
 mod requests;
 mod timing;
 mod waiting;
@@ -28,8 +30,8 @@ use crate::lock::scripts::{AcquireReply, Existence, Scripts, Ticket};
 use crate::lock::token::Token;
 use crate::topology::{Backend, ReadRouting, SessionLocation};
 
+use blocked_pop::BlockedPop;
 use timing::{SLICE, time_until};
-use waiting::BlockedPop;
 
 /// What a request asks for.
 pub struct Request {

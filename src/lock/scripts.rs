@@ -22,7 +22,6 @@ mod waiter;
 mod waiting;
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use redis::{RedisResult, ServerErrorKind, Value, make_extension_error};
 
@@ -34,14 +33,9 @@ use crate::lock::token::Token;
 use args::number;
 use replies::{acquire_reply, unexpected};
 
-pub use holding::WriteOptions;
+pub use args::{CLAIM_WINDOW, WriteOptions};
 pub use replies::{AcquireReply, LockedOutcome};
 pub use waiter::{Existence, ReceivedBaton, Ticket, WaiterState};
-
-/// How long the next waiter has to claim a lock that is handed to it. If it dies
-/// in that time, the others wait until their next heartbeat, newcomers until the
-/// window is over.
-pub const CLAIM_WINDOW: Duration = Duration::from_millis(500);
 
 /// A script, and the digest that a server knows it by.
 struct Script {

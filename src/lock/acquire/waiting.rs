@@ -5,33 +5,21 @@ use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult, Value};
 
+use super::blocked_pop::BlockedPop;
 use super::timing::{MARGIN, MIN_WAIT, YIELD, next_heartbeat, time_until};
 use super::{Acquisition, Request, Wait};
-use crate::client::endpoint::{AttemptError, PooledConnection};
+use crate::client::endpoint::AttemptError;
 use crate::client::resp::protocol_error;
 use crate::config::settings::LockPolicy;
 use crate::error::{Error, answered_code, reason, was_closed};
 use crate::lock::scripts::{AcquireReply, Existence, Scripts};
 use crate::lock::token::Holder;
-use crate::runtime::wait_limits::{WaitLimit, WaitPermit};
+use crate::runtime::wait_limits::WaitLimit;
 use crate::topology::{Backend, ReadRouting, has_moved};
 
 /// A connection that ends so soon after BLPOP was sent may have been closed
 /// because of it, as some proxies do.
 const AT_ONCE: Duration = Duration::from_secs(1);
-
-/// A BLPOP that is not answered yet.
-pub(super) struct BlockedPop {
-    connection: PooledConnection,
-    server: String,
-    sent: Instant,
-    _permit: WaitPermit,
-    /// Whether the server ends it later than the time to wait.
-    ends_late: bool,
-    /// When the answer must be there.
-    due: Instant,
-    next_heartbeat: Instant,
-}
 
 impl Acquisition {
     /// Blocks until BLPOP is answered, the slice ends, or a heartbeat is due.

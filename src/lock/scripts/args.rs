@@ -1,9 +1,27 @@
-//! Arguments of the scripts, as bytes.
+//! What the scripts are given, as values and as bytes.
 
 use std::time::Duration;
 
-use super::CLAIM_WINDOW;
 use crate::config::settings::{Refresh, Ttl};
+
+/// How long the next waiter has to claim a lock that is handed to it. If it dies
+/// in that time, the others wait until their next heartbeat, newcomers until the
+/// window is over.
+pub const CLAIM_WINDOW: Duration = Duration::from_millis(500);
+
+/// How a session is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteOptions {
+    /// The session's time to live.
+    pub ttl: Ttl,
+    /// Whether the lock is kept.
+    pub keep_lock: bool,
+    /// Whether this was sent before and not answered.
+    pub is_repeat: bool,
+    /// Whether the session must exist: it did when it was read, so one that is
+    /// gone was destroyed, or its time to live is over.
+    pub must_exist: bool,
+}
 
 pub(super) fn millis(time: Duration) -> Vec<u8> {
     number(time.as_millis())

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use redis::RedisResult;
 
-use super::args::{claim_window, flag, millis, refresh_arg, seconds};
+use super::args::{CLAIM_WINDOW, WriteOptions, claim_window, flag, millis, refresh_arg, seconds};
 use super::replies::{LockedOutcome, locked_outcome};
-use super::{
-    CLAIM_WINDOW, DESTROY, RECLAIM, RELEASE, RENEW, Scripts, TOUCH, WRITE, WRITE_STAGED, last_reply,
-};
+use super::{DESTROY, RECLAIM, RELEASE, RENEW, Scripts, TOUCH, WRITE, WRITE_STAGED, last_reply};
 use crate::config::settings::{Refresh, Ttl};
 use crate::error::ends_connection;
 use crate::key::Keys;
@@ -18,20 +16,6 @@ use crate::lock::token::Token;
 const STAGED_SIZE: usize = 2 << 10;
 /// How long, in seconds, a staged session is kept if its script never runs.
 const STAGED_SECONDS: &[u8] = b"60";
-
-/// How a session is stored.
-#[derive(Debug, Clone, Copy)]
-pub struct WriteOptions {
-    /// The session's time to live.
-    pub ttl: Ttl,
-    /// Whether the lock is kept.
-    pub keep_lock: bool,
-    /// Whether this was sent before and not answered.
-    pub is_repeat: bool,
-    /// Whether the session must exist: it did when it was read, so one that is
-    /// gone was destroyed, or its time to live is over.
-    pub must_exist: bool,
-}
 
 impl Scripts<'_> {
     /// Stores the session if we hold its lock, and releases the lock unless it is

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use redis::RedisResult;
 
-use super::args::{millis, refresh_arg};
+use super::args::{CLAIM_WINDOW, millis, refresh_arg};
 use super::replies::{AcquireReply, LockedOutcome, acquire_reply, locked_outcome};
 use super::waiter::{Existence, ReceivedBaton, Ticket, WaiterState};
-use super::{ACQUIRE, CLAIM, CLAIM_WINDOW, HEARTBEAT, LEAVE, PEEK, Scripts};
+use super::{ACQUIRE, CLAIM, HEARTBEAT, LEAVE, PEEK, Scripts};
 use crate::config::settings::Refresh;
 use crate::key::Keys;
 use crate::lock::token::Token;
