@@ -13,7 +13,7 @@ use redis_session::client::resp::Reader;
 use redis_session::config::server::Address;
 use redis_session::lock::token::Holder;
 use redis_session::topology::cluster::{ranges, redirection};
-use redis_session::topology::sentinel::said;
+use redis_session::topology::sentinel::parse_report;
 
 /// Most bytes in use at a time. A large value begins with 1 MB, and grows by
 /// doubling once that has arrived, which no input here does.
@@ -70,7 +70,7 @@ fuzz_target!(|data: &[u8]| {
             }
             _ => {}
         }
-        let _ = said(vec![value.clone(), value.clone()]);
+        let _ = parse_report(vec![value.clone(), value.clone()]);
         let _ = ranges(value, &from);
     }
     reader.has_surplus();

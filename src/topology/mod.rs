@@ -344,7 +344,7 @@ impl Backend {
             Servers::Standalone(endpoints) => {
                 endpoints.get(location.shard).cloned().ok_or_else(|| Error::Panic("no host".into()))
             }
-            Servers::Sentinel(sentinel) => sentinel.primary(),
+            Servers::Sentinel(sentinel) => sentinel.find_primary(),
             Servers::Cluster(cluster) => cluster.node(location.shard, access),
         }
     }
@@ -405,7 +405,7 @@ impl Backend {
                 if !has_moved(trouble) {
                     return RetryDecision::Nowhere;
                 }
-                sentinel.forget(failed);
+                sentinel.doubt(failed);
                 RetryDecision::Elsewhere { at_once: false }
             }
             Servers::Cluster(cluster) => {

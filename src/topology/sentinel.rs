@@ -6,7 +6,7 @@
 
 mod messages;
 mod report;
-pub mod subscription;
+mod subscription;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,17 +18,18 @@ use crate::client::pools::Pools;
 use crate::config::save_path;
 use crate::config::server::{Address, Host};
 use crate::error::Error;
-use crate::topology::sentinel::subscription::Watch;
 
-pub use report::{PrimaryReport, questions, said};
-pub(crate) use report::{ask, knows_replica, settle, tcp};
+pub use report::{PrimaryReport, parse_report};
+use report::{request_report, request_whether_replica, resolve};
+use subscription::Subscriptions;
 
 /// How long a sentinel is believed that it is making another server the
 /// primary. The other sentinels undo what has not succeeded by then.
 const PROMOTION: Duration = Duration::from_secs(10);
 
-/// In less than this no sentinel tells that it promotes a replica and does so:
-/// it acts in its next turn, of which there are 10 to 20 a second.
+/// A sentinel needs a tick of its timer, of which there are 10 to 20 a second,
+/// between announcing and performing a promotion: a shorter exchange cannot span
+/// both.
 const PROMPT: Duration = Duration::from_millis(25);
 
 /// The sentinels of one service, and the primary they named.
@@ -36,7 +37,7 @@ pub struct Sentinel {
     path: save_path::Sentinel,
     pools: Arc<Pools>,
     sentinels: Vec<Arc<Endpoint>>,
-    watch: Arc<Watch>,
+    subscriptions: Arc<Subscriptions>,
     state: Mutex<State>,
     changes: AtomicU64,
 }
@@ -52,12 +53,12 @@ struct State {
     /// Whether it has failed since.
     failed: bool,
     /// The sentinel to begin with, where there is reason to ask.
-    ask: Option<usize>,
+    ask_first: Option<usize>,
     /// Since when another one is being made the primary.
     leaving: Option<Instant>,
     /// Which sentinel named it. The next time another one is asked first, so
     /// that one with a wrong answer does no lasting harm.
-    asked: usize,
+    named_by: usize,
 }
 
 impl Sentinel {
@@ -65,31 +66,34 @@ impl Sentinel {
     pub fn new(path: save_path::Sentinel, pools: &Arc<Pools>) -> Self {
         let endpoint = |host: &Host| Arc::new(Endpoint::new(host.clone(), Role::Any, pools));
         let sentinels: Vec<_> = path.sentinels.iter().map(endpoint).collect();
-        let watch = Arc::new(Watch::new(&path.service, &sentinels, pools.runtime().clone()));
+        let runtime = pools.runtime().clone();
+        let subscriptions = Arc::new(Subscriptions::new(&path.service, &sentinels, runtime));
         Self {
             path,
             pools: pools.clone(),
             sentinels,
-            watch,
+            subscriptions,
             state: Mutex::default(),
             changes: AtomicU64::new(0),
         }
     }
 
-    /// The primary: the one that is known, or the one the sentinels name.
+    /// The primary: the one that is known, or the one the sentinels name, who
+    /// are asked and waited for then. From the first time on they are listened
+    /// to, by other threads.
     ///
     /// # Errors
     /// [`Error::Connect`] tells what each sentinel said, or that another
     /// server is being made the primary.
-    pub fn primary(&self) -> Result<Arc<Endpoint>, Error> {
-        let first = match self.heard() {
+    pub fn find_primary(&self) -> Result<Arc<Endpoint>, Error> {
+        let first = match self.take_news() {
             Ok(primary) => return Ok(primary),
             Err(first) => first,
         };
         let before = self.known_primary();
-        let (asked, said) = self.ask(first)?;
+        let (index, report) = self.request_reports(first)?;
         if self.path.server.persistent {
-            self.watch.set_up();
+            self.subscriptions.start();
         }
         let mut state = self.state();
         let is_overtaken = match (&before, &state.primary) {
@@ -99,35 +103,37 @@ impl Sentinel {
         if let Some(now) = state.primary.clone().filter(|_| is_overtaken) {
             return Ok(now); // another thread was faster
         }
-        state.asked = asked;
-        if said.changing {
+        state.named_by = index;
+        if report.changing {
             let since = *state.leaving.get_or_insert_with(Instant::now);
             if since.elapsed() < PROMOTION {
-                state.ask = Some(asked);
-                return Err(replaced(&said.primary));
+                state.ask_first = Some(index);
+                return Err(replaced(&report.primary));
             }
         }
-        let known = state.primary.take().filter(|known| known.host().address == said.primary);
+        let known = state.primary.take().filter(|known| known.host().address == report.primary);
         let primary = known.unwrap_or_else(|| {
             self.changes.fetch_add(1, Ordering::Relaxed);
-            let host = self.path.server.at(said.primary);
+            let host = self.path.server.at(report.primary);
             Arc::new(Endpoint::new(host, Role::Primary, &self.pools))
         });
-        let epoch = said.epoch;
-        *state = State { primary: Some(primary.clone()), epoch, asked, ..State::default() };
+        let epoch = report.epoch;
+        *state =
+            State { primary: Some(primary.clone()), epoch, named_by: index, ..State::default() };
         Ok(primary)
     }
 
-    /// The primary that is known, unless there is reason to ask: then the
-    /// number of the sentinel to begin with, which is the one with the news.
-    fn heard(&self) -> Result<Arc<Endpoint>, usize> {
+    /// Reads what the sentinels have published since the last time. Returns the
+    /// primary that is known, unless there is reason to ask: then the number of
+    /// the sentinel to begin with, which is the one with the news.
+    fn take_news(&self) -> Result<Arc<Endpoint>, usize> {
         let mut state = self.state();
-        let Some(primary) = state.primary.clone() else { return Err(state.ask.unwrap_or(0)) };
-        let news = self.watch.news(&primary.host().address);
+        let Some(primary) = state.primary.clone() else { return Err(state.ask_first.unwrap_or(0)) };
+        let news = self.subscriptions.take_news(&primary.host().address);
         if state.leaving.is_none() {
-            state.ask = news.or(state.ask);
+            state.ask_first = news.or(state.ask_first);
         }
-        state.ask.map_or(Ok(primary), Err)
+        state.ask_first.map_or(Ok(primary), Err)
     }
 
     /// How often another server than before has been the primary.
@@ -140,12 +146,12 @@ impl Sentinel {
         self.state().primary.clone()
     }
 
-    /// Asks the sentinels again, next time, unless somebody has already.
-    pub fn forget(&self, failed: &Arc<Endpoint>) {
+    /// Makes the sentinels be asked again, next time, unless someone has already.
+    pub fn doubt(&self, failed: &Arc<Endpoint>) {
         let mut state = self.state();
         if state.primary.as_ref().is_some_and(|known| Arc::ptr_eq(known, failed)) {
             state.failed = true;
-            state.ask = state.ask.or(Some(state.asked + 1));
+            state.ask_first = state.ask_first.or(Some(state.named_by + 1));
         }
     }
 
@@ -154,15 +160,16 @@ impl Sentinel {
     /// after its successor has left it; but the sentinels tell before that. If
     /// the exchange took long, they may have told in between.
     pub fn still_serves(&self, primary: &Arc<Endpoint>, looked: Instant) -> bool {
-        let is_heard = !self.path.server.persistent || self.watch.has_begun();
+        let is_heard = !self.path.server.persistent
+            || !self.subscriptions.wait_for_start() && !self.subscriptions.has_initial_report();
         is_heard && looked.elapsed() < PROMPT
-            || self.primary().is_ok_and(|now| Arc::ptr_eq(&now, primary))
+            || self.find_primary().is_ok_and(|now| Arc::ptr_eq(&now, primary))
     }
 
     /// Who named the primary, for the message when it is none.
     pub fn blame(&self) -> String {
-        let asked = self.state().asked;
-        let sentinel = self.sentinels.get(asked).map(|sentinel| &sentinel.host().address);
+        let named_by = self.state().named_by;
+        let sentinel = self.sentinels.get(named_by).map(|sentinel| &sentinel.host().address);
         sentinel.map_or_else(String::new, |name| format!("; sentinel {name} named this server"))
     }
 
@@ -181,11 +188,12 @@ impl Sentinel {
         }
     }
 
-    /// Asks one after another, from the one with the number `first` on; last
-    /// those that disagreed with the others. The first answer counts, unless
-    /// there is reason to doubt it: it is of an earlier configuration than the
-    /// known one, or names the server that has failed. Then all are heard.
-    fn ask(&self, first: usize) -> Result<(usize, PrimaryReport), Error> {
+    /// Asks one after another and waits for them, from the one with the number
+    /// `first` on; last those that disagreed with the others. The first answer
+    /// counts, unless there is reason to doubt it: it is of an earlier
+    /// configuration than the known one, or names the server that has failed.
+    /// Then all are heard.
+    fn request_reports(&self, first: usize) -> Result<(usize, PrimaryReport), Error> {
         let (epoch, failed) = {
             let state = self.state();
             let failed = state.primary.as_ref().filter(|_| state.failed);
@@ -195,26 +203,28 @@ impl Sentinel {
         let count = self.sentinels.len();
         let mut sentinels: Vec<_> =
             self.sentinels.iter().enumerate().cycle().skip(first % count).take(count).collect();
-        sentinels.sort_by_cached_key(|(index, _)| self.watch.is_odd(*index));
+        sentinels.sort_by_cached_key(|(index, _)| self.subscriptions.is_outlier(*index));
         let (mut doubtful, mut reasons) = (Vec::new(), Vec::new());
         for (index, sentinel) in sentinels {
             let host = &sentinel.host().address;
-            match sentinel.run(|link| ask(link, service)) {
-                Ok(Some(said)) => {
-                    let is_wrong = self.watch.is_odd(index) || said.epoch < epoch;
-                    let has_failed = failed.as_ref() == Some(&said.primary) && !said.changing;
+            match sentinel.run(|link| request_report(link, service)) {
+                Ok(Some(report)) => {
+                    let is_wrong = self.subscriptions.is_outlier(index) || report.epoch < epoch;
+                    let has_failed = failed.as_ref() == Some(&report.primary) && !report.changing;
                     if !is_wrong && !has_failed {
-                        return Ok((index, said));
+                        return Ok((index, report));
                     }
-                    doubtful.push((index, said));
+                    doubtful.push((index, report));
                 }
                 Ok(None) => reasons.push(format!("{host} does not know the service {service}")),
-                Err(trouble) => reasons.push(sentinel.failure(trouble).in_short()),
+                Err(error) => reasons.push(sentinel.failure(error).in_short()),
             }
         }
-        let right = settle(&doubtful, count, |index, address| {
+        let right = resolve(&doubtful, count, |index, address| {
             self.sentinels.get(index).is_some_and(|sentinel| {
-                sentinel.run(|link| knows_replica(link, service, address)).unwrap_or(false)
+                sentinel
+                    .run(|link| request_whether_replica(link, service, address))
+                    .unwrap_or(false)
             })
         });
         right.or(doubtful.first()).cloned().ok_or_else(|| Error::Connect {

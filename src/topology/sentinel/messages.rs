@@ -1,16 +1,17 @@
 //! The messages in which sentinels name the next primary of a service.
 
+use super::report::tcp_address;
 use crate::config::server::Address;
-use crate::topology::sentinel::tcp;
 
 /// Published when a replica is about to be promoted, when it was, and when
 /// the sentinels have agreed on it.
-pub const CHANNELS: [&str; 3] = ["+failover-state-send-slaveof-noone", "+promoted-slave", SWITCHED];
+pub(super) const CHANNELS: [&str; 3] =
+    ["+failover-state-send-slaveof-noone", "+promoted-slave", SWITCHED];
 const SWITCHED: &str = "+switch-master";
 
 /// Takes the whole messages out of `unread`, and returns the servers that they
 /// name as the next primary of `service`.
-pub fn announced(unread: &mut Vec<u8>, service: &str) -> Vec<Address> {
+pub(super) fn take_announced(unread: &mut Vec<u8>, service: &str) -> Vec<Address> {
     let (mut channel, mut next) = (None, Vec::new());
     let (mut at, mut done) = (0, 0);
     for line in unread.split_inclusive(|byte| *byte == b'\n') {
@@ -38,8 +39,10 @@ pub fn announced(unread: &mut Vec<u8>, service: &str) -> Vec<Address> {
 fn named(channel: &str, message: &str, service: &str) -> Option<Address> {
     let words: Vec<&str> = message.split(' ').collect();
     match words[..] {
-        [about, _, _, host, port] if channel == SWITCHED && about == service => tcp(host, port),
-        [_, _, host, port, "@", about, ..] if about == service => tcp(host, port),
+        [about, _, _, host, port] if channel == SWITCHED && about == service => {
+            tcp_address(host, port)
+        }
+        [_, _, host, port, "@", about, ..] if about == service => tcp_address(host, port),
         _ => None,
     }
 }
@@ -60,7 +63,7 @@ mod tests {
             let (mut unread, mut next) = (Vec::new(), Vec::new());
             for part in [&MESSAGES[..cut], &MESSAGES[cut..]] {
                 unread.extend(part.as_bytes());
-                next.extend(announced(&mut unread, "sessions"));
+                next.extend(take_announced(&mut unread, "sessions"));
             }
             let next: Vec<_> = next.iter().map(ToString::to_string).collect();
             assert_eq!(next, ["10.0.0.2:1", "[fd00::3]:2"], "{cut}");

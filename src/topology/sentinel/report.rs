@@ -26,19 +26,20 @@ pub struct PrimaryReport {
     pub changing: bool,
 }
 
-/// Asks who is the primary of `service`, and in which state that is.
-pub fn questions(service: &str) -> [[&[u8]; 3]; 2] {
+/// The commands that ask who is the primary of `service`, and in which state
+/// that is.
+pub(super) fn report_commands(service: &str) -> [[&[u8]; 3]; 2] {
     let service = service.as_bytes();
     [[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service], [b"SENTINEL", b"MASTER", service]]
 }
 
-/// Makes sense of the answers to [`questions`]; none where the service is not
+/// Reads the answers to [`report_commands`]; none where the service is not
 /// known. What only names a primary, as a substitute for sentinels may, is in
 /// its first epoch.
 ///
 /// # Errors
 /// An answer is something else, or the user may not ask.
-pub fn said(answers: Vec<Value>) -> RedisResult<Option<PrimaryReport>> {
+pub fn parse_report(answers: Vec<Value>) -> RedisResult<Option<PrimaryReport>> {
     let [primary, state] =
         <[Value; 2]>::try_from(answers).map_err(|_| protocol_error("no answers of a sentinel"))?;
     let Some(primary) = primary_address(primary.extract_error()?)? else { return Ok(None) };
@@ -51,20 +52,24 @@ pub fn said(answers: Vec<Value>) -> RedisResult<Option<PrimaryReport>> {
     Ok(Some(PrimaryReport { primary, epoch: epoch.unwrap_or(0), changing }))
 }
 
-/// Asks a sentinel for what it says of `service`.
+/// Asks a sentinel for what it says of `service`, and waits for it.
 ///
 /// # Errors
 /// What it answered, or what ended the connection.
-pub fn ask(sentinel: &mut dyn ConnectionLike, service: &str) -> RedisResult<Option<PrimaryReport>> {
-    let [primary, state] = questions(service);
-    said(sentinel.call_all(&[&primary, &state])?)
+pub(super) fn request_report(
+    sentinel: &mut dyn ConnectionLike,
+    service: &str,
+) -> RedisResult<Option<PrimaryReport>> {
+    let [primary, state] = report_commands(service);
+    parse_report(sentinel.call_all(&[&primary, &state])?)
 }
 
-/// Asks a sentinel whether it knows `address` as a replica of `service`.
+/// Asks a sentinel whether it knows `address` as a replica of `service`, and
+/// waits for it.
 ///
 /// # Errors
 /// What it answered, or what ended the connection.
-pub fn knows_replica(
+pub(super) fn request_whether_replica(
     sentinel: &mut dyn ConnectionLike,
     service: &str,
     address: &Address,
@@ -73,7 +78,7 @@ pub fn knows_replica(
     let Value::Array(replicas) = sentinel.call(&question)? else { return Ok(false) };
     Ok(replicas.into_iter().map(fields).any(|replica| {
         let (host, port) = (field(&replica, "ip"), field(&replica, "port"));
-        host.zip(port).and_then(|(host, port)| tcp(host, port)).as_ref() == Some(address)
+        host.zip(port).and_then(|(host, port)| tcp_address(host, port)).as_ref() == Some(address)
     }))
 }
 
@@ -81,19 +86,20 @@ pub fn knows_replica(
 /// more than half of all `sentinels` say, unless another one is ahead of them,
 /// which has made one of the replicas they know the primary. Where no such
 /// majority answers, the latest configuration; none if there are two of them.
-pub fn settle(
+pub(super) fn resolve(
     answers: &[(usize, PrimaryReport)],
     sentinels: usize,
     is_replica: impl FnOnce(usize, &Address) -> bool,
 ) -> Option<&(usize, PrimaryReport)> {
-    let votes =
-        |said: &PrimaryReport| answers.iter().filter(|(_, o)| o.primary == said.primary).count();
-    let most = answers.iter().find(|(_, said)| votes(said) * 2 > sentinels);
-    let latest = answers.iter().max_by_key(|(_, said)| said.epoch)?;
+    let votes = |report: &PrimaryReport| {
+        answers.iter().filter(|(_, o)| o.primary == report.primary).count()
+    };
+    let most = answers.iter().find(|(_, report)| votes(report) * 2 > sentinels);
+    let latest = answers.iter().max_by_key(|(_, report)| report.epoch)?;
     let Some(most) = most else {
         let is_rival =
             |o: &PrimaryReport| o.epoch == latest.1.epoch && o.primary != latest.1.primary;
-        return Some(latest).filter(|_| !answers.iter().any(|(_, said)| is_rival(said)));
+        return Some(latest).filter(|_| !answers.iter().any(|(_, report)| is_rival(report)));
     };
     let is_ahead = latest.1.epoch > most.1.epoch && latest.1.primary != most.1.primary;
     Some(if is_ahead && is_replica(most.0, &latest.1.primary) { latest } else { most })
@@ -112,11 +118,11 @@ fn primary_address(answer: Value) -> RedisResult<Option<Address>> {
     };
     let [Value::BulkString(host), Value::BulkString(port)] = pair else { return Err(wrong()) };
     let (host, port) = (String::from_utf8_lossy(&host), String::from_utf8_lossy(&port));
-    tcp(&host, &port).map(Some).ok_or_else(wrong)
+    tcp_address(&host, &port).map(Some).ok_or_else(wrong)
 }
 
 /// The address that a sentinel writes as these two words.
-pub fn tcp(host: &str, port: &str) -> Option<Address> {
+pub(super) fn tcp_address(host: &str, port: &str) -> Option<Address> {
     let port = port.parse().ok().filter(|port| *port != 0)?;
     Some(Address::Tcp { host: host.to_owned(), port })
 }
@@ -158,26 +164,26 @@ mod tests {
     }
 
     /// Of three sentinels; 2 is the only replica that they know.
-    fn settled(answers: &[(u16, u64)]) -> Option<usize> {
+    fn resolved(answers: &[(u16, u64)]) -> Option<usize> {
         let answers: Vec<_> = answers.iter().map(|(port, epoch)| says(*port, *epoch)).collect();
         let answers: Vec<_> = answers.into_iter().enumerate().collect();
-        settle(&answers, 3, |_, other| *other == address(2)).map(|(number, _)| *number)
+        resolve(&answers, 3, |_, other| *other == address(2)).map(|(number, _)| *number)
     }
 
     #[test]
     fn sentinels_that_differ_are_believed_in_the_order_of_their_epochs_unless_outvoted() {
-        assert_eq!(settled(&[]), None);
-        assert_eq!(settled(&[(1, 3), (1, 3), (1, 3)]), Some(0));
-        assert_eq!(settled(&[(1, 3), (1, 3), (2, 4)]), Some(2), "the one that led the failover");
-        assert_eq!(settled(&[(1, 3), (2, 4), (2, 4)]), Some(1), "one is behind");
-        assert_eq!(settled(&[(9, 7), (1, 3), (1, 3)]), Some(1), "one watches something else");
-        assert_eq!(settled(&[(1, 3), (2, 4)]), Some(1), "no majority");
-        assert_eq!(settled(&[(1, 3), (2, 3)]), None, "no order");
+        assert_eq!(resolved(&[]), None);
+        assert_eq!(resolved(&[(1, 3), (1, 3), (1, 3)]), Some(0));
+        assert_eq!(resolved(&[(1, 3), (1, 3), (2, 4)]), Some(2), "the one that led the failover");
+        assert_eq!(resolved(&[(1, 3), (2, 4), (2, 4)]), Some(1), "one is behind");
+        assert_eq!(resolved(&[(9, 7), (1, 3), (1, 3)]), Some(1), "one watches something else");
+        assert_eq!(resolved(&[(1, 3), (2, 4)]), Some(1), "no majority");
+        assert_eq!(resolved(&[(1, 3), (2, 3)]), None, "no order");
     }
 
     fn answer(master: &str) -> RedisResult<Option<PrimaryReport>> {
         let parse = |text: &str| redis::parse_redis_value(text.as_bytes()).unwrap();
-        said(vec![parse("*2\r\n$8\r\n10.0.0.1\r\n$1\r\n1\r\n"), parse(master)])
+        parse_report(vec![parse("*2\r\n$8\r\n10.0.0.1\r\n$1\r\n1\r\n"), parse(master)])
     }
 
     #[test]
