@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 
 use redis::{RedisError, Value};
 
-use super::{Cluster, redirection};
+use super::Cluster;
+use super::slots::redirection;
 use crate::client::endpoint::{AttemptError, Endpoint};
 use crate::config::server::Address;
 use crate::key::Keys;
