@@ -12,7 +12,7 @@ use redis::Value;
 use redis_session::client::resp::Reader;
 use redis_session::config::server::Address;
 use redis_session::lock::token::Holder;
-use redis_session::topology::cluster::{ranges, redirection};
+use redis_session::topology::cluster::{parse_ranges, redirection};
 use redis_session::topology::sentinel::parse_report;
 
 /// Most bytes in use at a time. A large value begins with 1 MB, and grows by
@@ -71,7 +71,7 @@ fuzz_target!(|data: &[u8]| {
             _ => {}
         }
         let _ = parse_report(vec![value.clone(), value.clone()]);
-        let _ = ranges(value, &from);
+        let _ = parse_ranges(value, &from);
     }
     reader.has_surplus();
 });

@@ -11,12 +11,12 @@ const SECRET: &str = "hunter2";
 /// Whether a server is logged in to with the secret.
 fn is_used(save_path: &SavePath) -> bool {
     let hosts = match save_path.topology() {
-        Topology::Standalone(standalone) => standalone.hosts(),
-        Topology::Sentinel(sentinel) => std::slice::from_ref(&sentinel.server),
-        Topology::Cluster(cluster) => std::slice::from_ref(&cluster.node),
+        Topology::Standalone(standalone) => standalone.hosts().collect(),
+        Topology::Sentinel(sentinel) => vec![&sentinel.server],
+        Topology::Cluster(cluster) => vec![&cluster.node],
     };
-    let auths = hosts.iter().filter_map(|host| host.auth.as_ref());
-    auths.into_iter().any(|auth| auth.password.expose().contains(SECRET))
+    let mut auths = hosts.iter().filter_map(|host| host.auth.as_ref());
+    auths.any(|auth| auth.password.expose().contains(SECRET))
 }
 
 fuzz_target!(|data: &[u8]| {

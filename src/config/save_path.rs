@@ -132,10 +132,7 @@ fn read(text: Span<'_>) -> Result<Parsed, SpanError> {
     }
     let inner = text.unquoted().trimmed();
     if inner.text().chars().all(span::is_separator) {
-        return Err(text.error(
-            "session.save_path is empty: set it, e.g. tcp://127.0.0.1:6379 (an environment \
-             variable in it must be set too)",
-        ));
+        return Err(text.error(standalone::EMPTY));
     }
     refuse_files(inner)?;
     let mut warnings = Vec::new();

@@ -12,12 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::client::endpoint::Endpoint;
+use super::contract::{ReadRouting, RetryDecision, SessionLocation, Shard, Topology};
+use super::retry::has_moved;
+use crate::client::endpoint::{AttemptError, Endpoint};
 use crate::client::login::Role;
 use crate::client::pools::Pools;
 use crate::config::save_path;
 use crate::config::server::{Address, Host};
 use crate::error::Error;
+use crate::key::{Keys, STANDALONE_PREFIX, Sid};
 
 pub use report::{PrimaryReport, parse_report};
 use report::{request_report, request_whether_replica, resolve};
@@ -33,7 +36,7 @@ const PROMOTION: Duration = Duration::from_secs(10);
 const PROMPT: Duration = Duration::from_millis(25);
 
 /// The sentinels of one service, and the primary they named.
-pub struct Sentinel {
+pub(super) struct Sentinel {
     path: save_path::Sentinel,
     pools: Arc<Pools>,
     sentinels: Vec<Arc<Endpoint>>,
@@ -63,7 +66,7 @@ struct State {
 
 impl Sentinel {
     /// Connects to nothing.
-    pub fn new(path: save_path::Sentinel, pools: &Arc<Pools>) -> Self {
+    pub(super) fn new(path: save_path::Sentinel, pools: &Arc<Pools>) -> Self {
         let endpoint = |host: &Host| Arc::new(Endpoint::new(host.clone(), Role::Any, pools));
         let sentinels: Vec<_> = path.sentinels.iter().map(endpoint).collect();
         let runtime = pools.runtime().clone();
@@ -85,7 +88,7 @@ impl Sentinel {
     /// # Errors
     /// [`Error::Connect`] tells what each sentinel said, or that another
     /// server is being made the primary.
-    pub fn find_primary(&self) -> Result<Arc<Endpoint>, Error> {
+    fn find_primary(&self) -> Result<Arc<Endpoint>, Error> {
         let first = match self.take_news() {
             Ok(primary) => return Ok(primary),
             Err(first) => first,
@@ -117,9 +120,8 @@ impl Sentinel {
             let host = self.path.server.at(report.primary);
             Arc::new(Endpoint::new(host, Role::Primary, &self.pools))
         });
-        let epoch = report.epoch;
-        *state =
-            State { primary: Some(primary.clone()), epoch, named_by: index, ..State::default() };
+        let (primary_of_state, epoch) = (Some(primary.clone()), report.epoch);
+        *state = State { primary: primary_of_state, epoch, named_by: index, ..State::default() };
         Ok(primary)
     }
 
@@ -136,55 +138,16 @@ impl Sentinel {
         state.ask_first.map_or(Ok(primary), Err)
     }
 
-    /// How often another server than before has been the primary.
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
-    }
-
-    /// The primary, if it is known.
-    pub fn known_primary(&self) -> Option<Arc<Endpoint>> {
+    fn known_primary(&self) -> Option<Arc<Endpoint>> {
         self.state().primary.clone()
     }
 
     /// Makes the sentinels be asked again, next time, unless someone has already.
-    pub fn doubt(&self, failed: &Arc<Endpoint>) {
+    fn doubt(&self, failed: &Arc<Endpoint>) {
         let mut state = self.state();
         if state.primary.as_ref().is_some_and(|known| Arc::ptr_eq(known, failed)) {
             state.failed = true;
             state.ask_first = state.ask_first.or(Some(state.named_by + 1));
-        }
-    }
-
-    /// Whether `primary` is still the primary after an exchange before which
-    /// it was `looked` at. One that is replaced as planned answers for a while
-    /// after its successor has left it; but the sentinels tell before that. If
-    /// the exchange took long, they may have told in between.
-    pub fn still_serves(&self, primary: &Arc<Endpoint>, looked: Instant) -> bool {
-        let is_heard = !self.path.server.persistent
-            || !self.subscriptions.wait_for_start() && !self.subscriptions.has_initial_report();
-        is_heard && looked.elapsed() < PROMPT
-            || self.find_primary().is_ok_and(|now| Arc::ptr_eq(&now, primary))
-    }
-
-    /// Who named the primary, for the message when it is none.
-    pub fn blame(&self) -> String {
-        let named_by = self.state().named_by;
-        let sentinel = self.sentinels.get(named_by).map(|sentinel| &sentinel.host().address);
-        sentinel.map_or_else(String::new, |name| format!("; sentinel {name} named this server"))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Closes the connections that are not to outlive a request.
-    pub fn end_request(&self) {
-        self.sentinels.iter().for_each(|sentinel| sentinel.end_request());
-        if let Some(primary) = self.known_primary() {
-            primary.end_request();
-        }
-        if !self.path.server.persistent {
-            *self.state() = State::default(); // nobody listens: ask each time
         }
     }
 
@@ -222,9 +185,8 @@ impl Sentinel {
         }
         let right = resolve(&doubtful, count, |index, address| {
             self.sentinels.get(index).is_some_and(|sentinel| {
-                sentinel
-                    .run(|link| request_whether_replica(link, service, address))
-                    .unwrap_or(false)
+                let answer = sentinel.run(|link| request_whether_replica(link, service, address));
+                answer.unwrap_or(false)
             })
         });
         right.or(doubtful.first()).cloned().ok_or_else(|| Error::Connect {
@@ -232,10 +194,87 @@ impl Sentinel {
             reason: format!("no sentinel names the primary: {}", reasons.join("; ")),
         })
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Topology for Sentinel {
+    fn locate(&self, sid: Sid<'_>) -> Result<SessionLocation, Error> {
+        let prefix = self.path.server.prefix.as_deref().unwrap_or(STANDALONE_PREFIX);
+        Ok(SessionLocation { keys: Arc::new(Keys::new(prefix, sid)), shard: Shard::Primary })
+    }
+
+    fn find_server(
+        &self,
+        _location: &SessionLocation,
+        _routing: ReadRouting,
+    ) -> Result<Arc<Endpoint>, Error> {
+        self.find_primary()
+    }
+
+    fn known_server(&self, _location: &SessionLocation) -> Option<Arc<Endpoint>> {
+        self.known_primary()
+    }
+
+    fn decide(
+        &self,
+        _location: &SessionLocation,
+        _routing: ReadRouting,
+        failed: &Arc<Endpoint>,
+        error: &AttemptError,
+    ) -> RetryDecision {
+        if !has_moved(error) {
+            return RetryDecision::Nowhere;
+        }
+        self.doubt(failed);
+        RetryDecision::Elsewhere { at_once: false }
+    }
+
+    /// A primary that is replaced as planned answers for a while after its
+    /// successor has left it; but the sentinels tell before that. If the exchange
+    /// took long, they may have told in between. The first time, waits up to
+    /// 250 ms until they are listened to.
+    fn confirm_still_serves(&self, server: &Arc<Endpoint>, found_at: Instant) -> Result<(), Error> {
+        let all_is_heard = !self.path.server.persistent
+            || !self.subscriptions.wait_for_start() && !self.subscriptions.has_initial_report();
+        if all_is_heard && found_at.elapsed() < PROMPT {
+            return Ok(());
+        }
+        match self.find_primary() {
+            Ok(now) if Arc::ptr_eq(&now, server) => Ok(()),
+            Ok(_) | Err(_) => Err(replaced(&server.host().address)),
+        }
+    }
+
+    fn blame(&self, _location: &SessionLocation) -> String {
+        let named_by = self.state().named_by;
+        let sentinel = self.sentinels.get(named_by).map(|sentinel| &sentinel.host().address);
+        sentinel.map_or_else(String::new, |name| format!("; sentinel {name} named this server"))
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    fn retry_interval(&self) -> Duration {
+        self.path.server.retry_interval
+    }
+
+    fn end_request(&self) {
+        self.sentinels.iter().for_each(|sentinel| sentinel.end_request());
+        if let Some(primary) = self.known_primary() {
+            primary.end_request();
+        }
+        if !self.path.server.persistent {
+            *self.state() = State::default(); // no one listens: ask each time
+        }
+    }
 }
 
 /// The failure of using a primary that is about to be none.
-pub fn replaced(primary: &Address) -> Error {
+fn replaced(primary: &Address) -> Error {
     let reason = "this primary is being replaced by another server".to_owned();
     Error::Connect { host: primary.to_string(), reason }
 }

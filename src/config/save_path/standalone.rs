@@ -8,19 +8,25 @@ use super::place::{self, STANDS_ALONE, refuse_variable};
 use super::span::{Span, SpanError, is_separator};
 use super::{options, query, scheme};
 
-/// The servers of a save path, in the order of the text; never empty.
+/// The servers of a save path, in the order of the text; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standalone {
-    pub(super) hosts: Vec<Host>,
+    /// The server that the text begins with.
+    pub first: Host,
+    /// Those that follow it.
+    pub others: Vec<Host>,
 }
 
 impl Standalone {
-    /// The servers in the order of the text; at least one.
-    #[must_use]
-    pub fn hosts(&self) -> &[Host] {
-        &self.hosts
+    /// All of them in the order of the text.
+    pub fn hosts(&self) -> impl DoubleEndedIterator<Item = &Host> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
+
+/// What is said where there is no server.
+pub(super) const EMPTY: &str = "session.save_path is empty: set it, e.g. tcp://127.0.0.1:6379 (an environment variable in \
+     it must be set too)";
 
 /// What to write where a password has cut the list.
 const IN_SECRET: &str = "in a password, write a comma as %2C and a space as %20; begin each \
@@ -59,5 +65,7 @@ pub(super) fn read(text: Span<'_>, warnings: &mut Vec<String>) -> Result<Standal
             .ok_or_else(|| part.error("the sum of all weights must be at most 4294967295"))?;
         hosts.push(host);
     }
-    Ok(Standalone { hosts })
+    let mut hosts = hosts.into_iter();
+    let first = hosts.next().ok_or_else(|| text.error(EMPTY))?;
+    Ok(Standalone { first, others: hosts.collect() })
 }

@@ -21,7 +21,7 @@ fn host(text: &str) -> Host {
 fn hosts(text: &str) -> Vec<Host> {
     let parsed = SavePath::parse(text).unwrap();
     assert_eq!(parsed.warnings, [""; 0], "{text}");
-    standalone(&parsed).hosts().to_vec()
+    standalone(&parsed).hosts().cloned().collect()
 }
 
 fn warnings(text: &str) -> Vec<String> {

@@ -13,43 +13,47 @@ use crate::config::server::Address;
 /// Redirected slots after which the map as a whole is asked for again.
 const MAX_MOVED: usize = 16;
 
+/// Who serves what, as far as we were told.
 #[derive(Default)]
-pub(super) struct Map {
+pub(super) struct SlotMap {
     ranges: Vec<Range>,
     /// The node that told them.
     pub(super) told_by: Option<Address>,
     /// Slots that a redirection has corrected since the map was read, and
     /// the node that redirected.
-    pub(super) moved: HashMap<usize, (Address, Address)>,
+    pub(super) moved: HashMap<u16, (Address, Address)>,
     /// Whether the map is known to be out of date, and who has failed.
     pub(super) stale: bool,
     pub(super) suspect: Option<Address>,
     /// The nodes that slots were last seen moving to, and when.
-    pub(super) moving: HashMap<usize, (Arc<Endpoint>, Instant)>,
+    pub(super) moving: HashMap<u16, (Arc<Endpoint>, Instant)>,
     pub(super) primaries: HashMap<String, Arc<Endpoint>>,
     pub(super) replicas: HashMap<String, Arc<Endpoint>>,
 }
 
 /// Consecutive slots, and the nodes that have them.
 pub struct Range {
-    first: usize,
-    last: usize,
+    first: u16,
+    last: u16,
     primary: Address,
     replicas: Vec<Address>,
 }
 
-impl Map {
+impl SlotMap {
+    /// Whether the map as a whole is to be asked for again.
     pub(super) fn is_out_of_date(&self) -> bool {
         self.stale || self.ranges.is_empty() || self.moved.len() > MAX_MOVED
     }
 
-    pub(super) fn nodes_of(&self, slot: usize) -> Option<(Address, Vec<Address>)> {
+    /// The primary of `slot` and its replicas.
+    pub(super) fn nodes_of(&self, slot: u16) -> Option<(Address, Vec<Address>)> {
         let range = self.ranges.iter().find(|range| (range.first..=range.last).contains(&slot));
         let moved = self.moved.get(&slot).map(|(to, _)| to);
         let primary = moved.or(range.map(|range| &range.primary))?;
         Some((primary.clone(), range.map(|range| range.replicas.clone()).unwrap_or_default()))
     }
 
+    /// Takes the map that `told_by` has told, and forgets corrections of the last.
     pub(super) fn replace(&mut self, ranges: Vec<Range>, told_by: &Address, seeds: &[Address]) {
         self.ranges = ranges;
         self.told_by = Some(told_by.clone());
@@ -96,7 +100,7 @@ fn node_address(host: &str, port: u16, from: &Address) -> Address {
 ///
 /// # Errors
 /// The answer is something else.
-pub fn ranges(answer: Value, from: &Address) -> RedisResult<Vec<Range>> {
+pub fn parse_ranges(answer: Value, from: &Address) -> RedisResult<Vec<Range>> {
     let Value::Array(entries) = answer else { return Err(malformed()) };
     let ranges = entries.into_iter().map(|entry| {
         let Value::Array(parts) = entry else { return Err(malformed()) };
@@ -104,16 +108,16 @@ pub fn ranges(answer: Value, from: &Address) -> RedisResult<Vec<Range>> {
         let (Some(Value::Int(first)), Some(Value::Int(last))) = (parts.next(), parts.next()) else {
             return Err(malformed());
         };
-        let mut nodes = parts.map(|node| read_node(node, from));
+        let mut nodes = parts.map(|node| parse_node(node, from));
         let primary = nodes.next().ok_or_else(malformed)??;
-        let bound = |slot: i64| usize::try_from(slot).map_err(|_| malformed());
+        let bound = |slot: i64| u16::try_from(slot).map_err(|_| malformed());
         let replicas = nodes.collect::<RedisResult<_>>()?;
         Ok(Range { first: bound(first)?, last: bound(last)?, primary, replicas })
     });
     ranges.collect()
 }
 
-fn read_node(node: Value, from: &Address) -> RedisResult<Address> {
+fn parse_node(node: Value, from: &Address) -> RedisResult<Address> {
     let Value::Array(parts) = node else { return Err(malformed()) };
     let mut parts = parts.into_iter();
     let host = match parts.next() {
@@ -146,7 +150,7 @@ mod tests {
     fn a_map_of_slots_is_read_with_its_replicas_and_unnamed_nodes() {
         let answer = b"*2\r\n*4\r\n:0\r\n:99\r\n*3\r\n$2\r\nn1\r\n:7001\r\n$1\r\na\r\n*3\r\n$-1\r\n:7002\r\n$1\r\nb\r\n\
             *3\r\n:100\r\n:16383\r\n*3\r\n$0\r\n\r\n:7003\r\n$1\r\nc\r\n";
-        let map = ranges(redis::parse_redis_value(answer).unwrap(), &seed()).unwrap();
+        let map = parse_ranges(redis::parse_redis_value(answer).unwrap(), &seed()).unwrap();
         let shown = |range: &Range| {
             let replicas: Vec<_> = range.replicas.iter().map(ToString::to_string).collect();
             format!("{}-{} {} {replicas:?}", range.first, range.last, range.primary)
@@ -158,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_no_map_is_refused() {
         for answer in [&b"+OK\r\n"[..], b"*1\r\n:1\r\n", b"*1\r\n*2\r\n:1\r\n:2\r\n"] {
-            assert!(ranges(redis::parse_redis_value(answer).unwrap(), &seed()).is_err());
+            assert!(parse_ranges(redis::parse_redis_value(answer).unwrap(), &seed()).is_err());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Hears from the sentinels when a primary changes.
 //!
 //! A primary that is replaced as planned goes on taking writes for seconds,
-//! and they are lost: nothing fails, so nobody would ask. So each process
+//! and they are lost: nothing fails, so no one would ask. So each process
 //! listens to the sentinels, and looks, before each exchange, and after one
 //! that took long, whether they have said something. Looking costs a system
 //! call each, and no round trip. They say it before the replica is told, so
@@ -64,7 +64,7 @@ struct Subscription {
 }
 
 impl Subscriptions {
-    /// Listens to nobody yet: see [`Subscriptions::start`].
+    /// Listens to no one yet: see [`Subscriptions::start`].
     pub(super) fn new(service: &str, sentinels: &[Arc<Endpoint>], runtime: Arc<Runtime>) -> Self {
         let subscription = |sentinel: &Arc<Endpoint>| Subscription {
             sentinel: sentinel.clone(),
@@ -93,7 +93,8 @@ impl Subscriptions {
         for (index, subscription) in state.subscriptions.iter_mut().enumerate() {
             // Much is said where many services are watched; most not of ours.
             for _ in 0..MAX_READS {
-                let Some(bytes) = subscription.connection.as_mut().and_then(Connection::take_arrived)
+                let Some(bytes) =
+                    subscription.connection.as_mut().and_then(Connection::take_arrived)
                 else {
                     break;
                 };

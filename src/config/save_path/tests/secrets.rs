@@ -193,7 +193,7 @@ proptest::proptest! {
         for text in ["tcp://h:1?auth={}", "h:1?auth[]=u&auth[]={}", "unix:///s?auth={}"] {
             let text = text.replace("{}", &password);
             if let Ok(parsed) = SavePath::parse(&text) {
-                let addresses = standalone(&parsed).hosts().iter().map(|host| host.address.to_string());
+                let addresses = standalone(&parsed).hosts().map(|host| host.address.to_string());
                 let shown = addresses.collect::<String>() + &parsed.warnings.concat();
                 proptest::prop_assert!(!shown.contains(['q', 'z']), "{text}: {shown}");
             }
