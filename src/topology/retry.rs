@@ -210,3 +210,138 @@ pub fn random_share() -> f64 {
     let _ = getrandom::fill(&mut byte);
     f64::from(byte.first().copied().unwrap_or(0)) / 255.0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::client::login::Role;
+    use crate::client::pools::Pools;
+    use crate::config::save_path::{SavePath, Topology as Form};
+    use crate::key::{Keys, STANDALONE_PREFIX, Sid};
+    use crate::runtime::Runtime;
+    use crate::topology::contract::Shard;
+
+    const AT_ONCE: RetryDecision = RetryDecision::Elsewhere { at_once: true };
+    const LATER: RetryDecision = RetryDecision::Elsewhere { at_once: false };
+
+    /// A topology of one server, with decisions that are given.
+    struct Scripted {
+        server: Arc<Endpoint>,
+        decisions: Mutex<VecDeque<RetryDecision>>,
+    }
+
+    impl Topology for Scripted {
+        fn locate(&self, sid: Sid<'_>) -> Result<SessionLocation, Error> {
+            Ok(SessionLocation {
+                keys: Arc::new(Keys::new(STANDALONE_PREFIX, sid)),
+                shard: Shard::Primary,
+            })
+        }
+
+        fn find_server(&self, _: &SessionLocation, _: ReadRouting) -> Result<Arc<Endpoint>, Error> {
+            Ok(self.server.clone())
+        }
+
+        fn known_server(&self, _: &SessionLocation) -> Option<Arc<Endpoint>> {
+            Some(self.server.clone())
+        }
+
+        fn decide(
+            &self,
+            _: &SessionLocation,
+            _: ReadRouting,
+            _: &Arc<Endpoint>,
+            _: &AttemptError,
+        ) -> RetryDecision {
+            self.decisions.lock().unwrap().pop_front().expect("no more attempts were expected")
+        }
+
+        fn blame(&self, _: &SessionLocation) -> String {
+            "; so I was told".to_owned()
+        }
+
+        fn retry_interval(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn end_request(&self) {}
+    }
+
+    fn server() -> Arc<Endpoint> {
+        let pools = Arc::new(Pools::new(Arc::new(Runtime::new(2))));
+        match SavePath::parse("h").unwrap().save_path.topology() {
+            Form::Standalone(list) => {
+                Arc::new(Endpoint::new(list.first.clone(), Role::Any, &pools))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How many attempts are made, of which all before `good` fail, and whether
+    /// the last was a success: then, whether another server may be the primary.
+    fn attempts(
+        decisions: impl IntoIterator<Item = RetryDecision>,
+        good: usize,
+        failover_budget: Duration,
+    ) -> (usize, Result<bool, String>) {
+        let decisions = Mutex::new(decisions.into_iter().collect());
+        let topology = Scripted { server: server(), decisions };
+        let location = topology.locate(Sid::new(b"abc").unwrap()).unwrap();
+        let mut made = 0;
+        let routing = ReadRouting::Primary;
+        let answer = with_retries(&topology, &location, routing, failover_budget, |_| {
+            made += 1;
+            match made < good {
+                true => Err(AttemptError::Connect(Error::Connect {
+                    host: "h".to_owned(),
+                    reason: "refused".to_owned(),
+                })),
+                false => Ok(()),
+            }
+        });
+        (made, answer.map(|it| it.disturbed).map_err(|error| error.in_short()))
+    }
+
+    const NEVER: usize = usize::MAX;
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn failed() -> Result<bool, String> {
+        Err("h: refused; so I was told".to_owned())
+    }
+
+    #[test]
+    fn an_answer_that_stands_is_not_asked_for_again() {
+        assert_eq!(attempts([], 1, LONG), (1, Ok(false)));
+        assert_eq!(attempts([RetryDecision::Nowhere], NEVER, LONG), (1, failed()));
+    }
+
+    #[test]
+    fn a_name_is_looked_up_once_more_and_not_twice() {
+        let renamed = || [RetryDecision::Renamed, RetryDecision::Renamed];
+        assert_eq!(attempts(renamed(), NEVER, LONG), (2, failed()));
+        assert_eq!(attempts(renamed(), 2, Duration::ZERO), (2, Ok(true)));
+    }
+
+    #[test]
+    fn servers_that_redirect_in_a_circle_are_asked_four_times_without_a_pause() {
+        assert_eq!(attempts([AT_ONCE; 4], NEVER, Duration::ZERO), (4, failed()));
+        assert_eq!(attempts([AT_ONCE; 4], 4, Duration::ZERO), (4, Ok(true)));
+    }
+
+    #[test]
+    fn a_pause_is_part_of_the_failover_budget() {
+        assert_eq!(attempts([LATER], NEVER, Duration::ZERO), (1, failed()));
+        assert_eq!(attempts([LATER, LATER], 3, LONG), (3, Ok(true)));
+    }
+
+    #[test]
+    fn another_server_answers_once_in_place_of_the_one_that_failed() {
+        let once = || RetryDecision::Once(server());
+        assert_eq!(attempts([once()], 2, Duration::ZERO), (2, Ok(false)));
+        assert_eq!(attempts([once()], NEVER, Duration::ZERO), (2, failed()));
+        assert_eq!(attempts([once(), LATER], 4, LONG), (4, Ok(true)));
+    }
+}
