@@ -1,7 +1,8 @@
 //! A PHP session save handler for Redis and Valkey, the drop-in replacement
 //! for phpredis'.
 //!
-//! The layers from top to bottom. Each imports those below it, never one above:
+//! The layers from top to bottom. Each imports those below it, never one above;
+//! a test holds them to it:
 //!
 //! | layer | owns |
 //! |---|---|
@@ -13,7 +14,9 @@
 //! | [`client`] | the connections to one server: names, sockets, TLS, login, the protocol, pools |
 //! | [`config`] | what the user configured: settings, and what a save path means |
 //! | [`runtime`] | deadlines, threads that PHP does not notice, forks |
-//! | [`key`], [`error`], [`log`] | session ids and the keys made of them; why something failed; where events go |
+//! | [`key`] | session ids, and the keys made of them |
+//! | [`log`] | where events go |
+//! | [`error`] | why something failed |
 //!
 //! Invariants that hold everywhere:
 //! - A connection that failed in any way is never used again.

@@ -11,6 +11,7 @@ mod early_warnings;
 mod faults;
 mod fork;
 mod fpm_restarts;
+mod layers;
 mod lock_crowd;
 mod lock_fairness;
 mod lock_interrupted;

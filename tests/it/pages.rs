@@ -13,23 +13,23 @@ mod examples;
 mod links;
 mod lists;
 mod markdown;
-mod source;
+pub mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The repository.
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A file of the repository, by its path in it.
-fn read(path: &str) -> String {
+pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect(path)
 }
 
 /// The files below `folder` with this extension, without what builds leave.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();

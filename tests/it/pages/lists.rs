@@ -99,7 +99,7 @@ fn is_sentence(text: &str) -> bool {
 
 #[test]
 fn every_message_is_on_its_page_once_word_for_word() {
-    let all: Vec<_> = sources().iter().flat_map(|source| literals(source)).collect();
+    let all: Vec<_> = sources().iter().flat_map(|(_, source)| literals(source)).collect();
     let all: Vec<_> = all.iter().map(|literal| message(literal)).collect();
     let stale: Vec<_> =
         LOOKED_FOR.iter().filter(|text| !all.iter().any(|one| one == *text)).collect();

@@ -12,13 +12,20 @@ pub(super) fn source(end: &str) -> String {
     fs::read_to_string(&found[0]).unwrap()
 }
 
-/// All of the extension's source files, without their tests.
-pub(super) fn sources() -> Vec<String> {
-    let own = files(&root().join("src"), "rs").into_iter().filter(|path| {
+/// All of the extension's source files, by their paths in `src/`, without their
+/// tests.
+pub(crate) fn sources() -> Vec<(String, String)> {
+    let folder = root().join("src");
+    let own = files(&folder, "rs").into_iter().filter(|path| {
         path.file_name().is_some_and(|name| name != "tests.rs")
             && !path.components().any(|part| part.as_os_str() == "tests")
     });
-    own.map(|path| without_tests(&fs::read_to_string(path).unwrap()).to_owned()).collect()
+    own.map(|path| {
+        let text = fs::read_to_string(&path).unwrap();
+        let path = path.strip_prefix(&folder).unwrap().to_str().unwrap();
+        (path.to_owned(), without_tests(&text).to_owned())
+    })
+    .collect()
 }
 
 /// What is before the module of tests, which ends a file.
