@@ -2,7 +2,7 @@
 //! files know each other. Needs no server and no PHP.
 
 // Tests stop at the first surprise, in their helper functions too.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod paths;
 
