@@ -1,6 +1,7 @@
 //! What the pages say of the code, held against the code, and their links
 //! held against each other. Needs no server and no PHP.
 //!
+//! - `developers`: files, names and tests that the pages for developers mention
 //! - `examples`: what readers copy
 //! - `links`: links, anchors, the index, the README's length and commands
 //! - `lists`: settings, parameters of the save path, messages
@@ -9,6 +10,7 @@
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod developers;
 mod examples;
 mod links;
 mod lists;
