@@ -1,24 +1,25 @@
 //! The lock's scripts against a model of what they promise, in any order that
 //! requests can ask, wait, lose their wait, claim, write, leave and die in.
+//!
+//! - `acquiring`, `holding`: what each step does to the model, and must be told
+//! - `comparison`: what the server holds after each step
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod acquiring;
+mod comparison;
+mod holding;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::support::locking::scene::{
-    LEASE, SECOND, backend, joining, location, received, storing, ttl,
-};
-use crate::support::process::poll;
+use crate::support::locking::scene::{backend, location};
 use crate::support::servers::{Options, RedisServer};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use redis_session::client::endpoint::PooledConnection;
 use redis_session::key::Keys;
-use redis_session::lock::scripts::{
-    AcquireReply, CLAIM_WINDOW, Existence, LockedOutcome, ReceivedBaton, Scripts, Ticket,
-    WaiterState, WriteOptions,
-};
+use redis_session::lock::scripts::{CLAIM_WINDOW, Scripts, Ticket};
 use redis_session::lock::token::Token;
 use redis_session::topology::{Backend, ReadRouting, SessionLocation};
 
@@ -26,9 +27,6 @@ const CASES: u32 = 300;
 /// Requests that write, and after them those that only read.
 const WRITERS: usize = 4;
 const READERS: usize = 2;
-
-/// How long those aside have to take what was offered to one who came later.
-const EARLY: Duration = Duration::from_millis(100);
 
 enum State {
     Idle,
@@ -101,6 +99,7 @@ macro_rules! check {
         if !$condition { return Err(format!($($text)*)); }
     };
 }
+use check;
 
 impl<'a> Model<'a> {
     fn new(backend: &'a Backend, server: redis::Connection) -> Self {
@@ -200,354 +199,6 @@ impl<'a> Model<'a> {
     fn standing(&self, who: usize) -> (Option<Ticket>, bool) {
         let in_line = self.place_of(who).is_none_or(|place| !self.waiters[place].aside);
         (self.tickets[who].clone(), in_line)
-    }
-
-    /// The server says that it is not its turn.
-    fn is_told_to_wait(&mut self, who: usize, ticket: Option<Ticket>) -> Checked {
-        check!(ticket.is_some(), "{who} has no ticket");
-        match &self.tickets[who] {
-            None => self.waiters.push(Waiter { who: Some(who), aside: false }),
-            Some(old) => check!(ticket.as_ref() == Some(old), "{who} has lost its place"),
-        }
-        self.tickets[who] = ticket;
-        self.states[who] = State::Counted;
-        Ok(())
-    }
-
-    fn ask(&mut self, who: usize) -> Checked {
-        if self.tickets[who].is_none() {
-            self.tokens[who] = Token::new("").unwrap();
-        }
-        let (token, reads_only) = (self.tokens[who].clone(), self.reads_only(who));
-        let (ticket, in_line) = self.standing(who);
-        let turn = self.run(|scripts, keys| {
-            let standing = standing(ticket.as_ref(), in_line);
-            if reads_only {
-                scripts.peek(keys, &token, None, Existence::Any, standing, b"")
-            } else {
-                scripts.acquire(keys, &token, LEASE, None, Existence::Any, standing)
-            }
-        });
-        let is_next = self.waiters.is_empty() || self.place_of(who) == Some(0);
-        let may = match &self.lock {
-            Lock::Free => reads_only || is_next,
-            Lock::Handed(_) if reads_only || self.waiters.is_empty() => self.is_free(),
-            Lock::Handed(_) => is_next,
-            Lock::HeldBy(_) | Lock::Abandoned => false,
-        };
-        let was_free = self.lock == Lock::Free;
-        match turn {
-            AcquireReply::Acquired(data) => {
-                check!(may, "{who} got it while {:?}", self.lock);
-                check!(data == self.data, "{who} read something else");
-                self.forget(who);
-                if reads_only {
-                    if was_free && !self.waiters.is_empty() {
-                        self.let_go(who)?;
-                    }
-                    return Ok(());
-                }
-                if matches!(self.lock, Lock::Handed(_)) {
-                    self.list = None;
-                }
-                self.lock = Lock::HeldBy(who);
-                self.states[who] = State::Holding(data);
-            }
-            AcquireReply::Busy { ticket, .. } => {
-                check!(!may, "{who} was refused while {:?}", self.lock);
-                self.is_told_to_wait(who, ticket)?;
-                if was_free {
-                    self.let_go(who)?; // to those who came before
-                }
-            }
-            other => return Err(format!("{other:?}")),
-        }
-        Ok(())
-    }
-
-    fn look(&mut self, who: usize) -> Checked {
-        let (ticket, in_line) = self.standing(who);
-        let token = &self.tokens[who];
-        let turn = self.run(|scripts, keys| {
-            scripts.heartbeat(keys, token, standing(ticket.as_ref(), in_line))
-        });
-        check!(matches!(turn, AcquireReply::Busy { .. }), "{who} was told {turn:?}");
-        if self.lock == Lock::Free { self.let_go(who) } else { Ok(()) }
-    }
-
-    fn block(&mut self, who: usize) -> Checked {
-        let command: [&[u8]; 3] = [b"BLPOP", &self.location.keys.baton, b"60"];
-        let mut wait = self.backend.send(&self.location, Duration::ZERO, &command).unwrap();
-        if self.list.is_some() {
-            let baton = received(&mut wait).ok_or(format!("{who} was not given the baton"))?;
-            check!(self.list.take() == Some(baton.clone()), "{who} was given another baton");
-            self.states[who] = State::Popped(baton);
-        } else {
-            self.states[who] = State::Blocked(wait);
-            self.queue.push(who);
-            self.await_queue()?;
-        }
-        Ok(())
-    }
-
-    fn claim(&mut self, who: usize, baton: &[u8], again: bool) -> Checked {
-        let (token, reads_only) = (self.tokens[who].clone(), self.reads_only(who));
-        let (ticket, in_line) = self.standing(who);
-        let early = self.handed.elapsed() < EARLY / 2;
-        let claim = || {
-            self.run(|scripts, keys| {
-                let standing = standing(ticket.as_ref(), in_line);
-                if reads_only {
-                    scripts.peek(keys, &token, None, Existence::Any, standing, baton)
-                } else {
-                    scripts.claim(
-                        keys,
-                        &token,
-                        LEASE,
-                        None,
-                        Existence::Any,
-                        ReceivedBaton { waiter: standing, baton },
-                    )
-                }
-            })
-        };
-        let turn = claim();
-        let given = self.lock == Lock::Handed(baton.to_vec());
-        let before = self.place_of(who).unwrap();
-        let passed_over = self.waiters[..before].iter().any(|waiter| waiter.aside);
-        match turn {
-            AcquireReply::Acquired(data) if reads_only => {
-                // One who does not want the lock needs no baton where there is none.
-                check!(given || self.is_free(), "{who} read while {:?}", self.lock);
-                check!(data == self.data, "{who} read something else");
-                let was_free = self.lock == Lock::Free;
-                self.forget(who);
-                if given || was_free && !self.waiters.is_empty() {
-                    self.let_go(who)?;
-                }
-            }
-            AcquireReply::Acquired(data) => {
-                check!(given, "{who} claimed while {:?}", self.lock);
-                check!(!(passed_over && early), "{who} was served before one who came earlier");
-                check!(data == self.data, "{who} read something else");
-                if again {
-                    check!(
-                        claim() == AcquireReply::Acquired(data.clone()),
-                        "{who} did not find its own lock"
-                    );
-                }
-                self.waiters[..before].iter_mut().for_each(|waiter| waiter.aside = false);
-                self.forget(who);
-                self.lock = Lock::HeldBy(who);
-                self.states[who] = State::Holding(data);
-            }
-            AcquireReply::Busy { ticket, .. } => {
-                let may = given && !passed_over || reads_only && self.is_free();
-                check!(!may, "{who} could not claim");
-                self.is_told_to_wait(who, ticket)?;
-                if !reads_only {
-                    self.waiter(who).aside = true;
-                    if given && self.list.is_none() {
-                        self.offer(baton.to_vec())?;
-                    }
-                }
-            }
-            other => return Err(format!("{other:?}")),
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, who: usize, read: Option<Vec<u8>>, size: usize, again: bool) -> Checked {
-        self.writes += 1;
-        // One that was there and is not any more stays away.
-        let known = read.is_some();
-        let gone = known && self.data.is_none();
-        // What was read, and by whom it was written, are in what is stored.
-        let read = read.map_or(0, |read| read.len());
-        let mut data = format!("{}:{who}:{read};", self.writes).into_bytes();
-        data.resize(size.max(data.len()), b'x');
-        let held = self.is_held_by(who);
-        for repeat in [false, true].into_iter().take(1 + usize::from(again)) {
-            let token = &self.tokens[who];
-            let kept = self.run(|scripts, keys| {
-                scripts.write(
-                    keys,
-                    token,
-                    WriteOptions { is_repeat: repeat, must_exist: known, ..storing(false) },
-                    &data,
-                )
-            });
-            if gone && (held || repeat) {
-                check!(kept == LockedOutcome::Gone, "{who} {kept:?} {:?}", self.lock);
-            } else {
-                self.check_kept(who, held, kept)?;
-            }
-        }
-        if held {
-            self.data = (!gone).then_some(data);
-            self.let_go(who)?;
-        }
-        Ok(())
-    }
-
-    fn release(&mut self, who: usize) -> Checked {
-        let held = self.is_held_by(who);
-        let kept = self.run(|scripts, keys| scripts.release(keys, &self.tokens[who]));
-        self.check_kept(who, held, kept)?;
-        if held { self.let_go(who) } else { Ok(()) }
-    }
-
-    fn destroy(&mut self, who: usize) -> Checked {
-        let held = self.is_held_by(who);
-        self.run(|scripts, keys| scripts.destroy(keys, &self.tokens[who]));
-        self.data = None;
-        if held { self.let_go(who) } else { Ok(()) }
-    }
-
-    fn is_held_by(&self, who: usize) -> bool {
-        self.lock == Lock::HeldBy(who)
-    }
-
-    fn check_kept(&self, who: usize, held: bool, kept: LockedOutcome) -> Checked {
-        let expected = if held { LockedOutcome::Done } else { LockedOutcome::Lost };
-        check!(kept == expected, "{who} {kept:?} {:?}", self.lock);
-        Ok(())
-    }
-
-    fn leave(&mut self, who: usize) -> Checked {
-        let ticket = self.tickets[who].clone().unwrap();
-        self.run(|scripts, keys| scripts.leave(keys, &ticket));
-        self.forget(who);
-        match &self.lock {
-            Lock::Handed(baton) if !self.waiters.is_empty() && self.list.is_none() => {
-                self.offer(baton.clone())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn die(&mut self, who: usize, state: State) -> Checked {
-        match state {
-            State::Blocked(wait) => self.unblock(who, wait)?,
-            State::Holding(_) if self.is_held_by(who) => self.lock = Lock::Abandoned,
-            State::Idle | State::Counted | State::Popped(_) | State::Holding(_) => {}
-        }
-        if self.tickets[who].take().is_some() {
-            self.waiter(who).who = None;
-        }
-        Ok(())
-    }
-
-    /// What time does to a lock; to a baton in the list at the same moment.
-    fn expire(&mut self) {
-        redis::cmd("DEL").arg(&self.location.keys.lock).exec(&mut self.server).unwrap();
-        if matches!(self.lock, Lock::Handed(_)) {
-            redis::cmd("DEL").arg(&self.location.keys.baton).exec(&mut self.server).unwrap();
-            self.list = None;
-        }
-        self.lock = Lock::Free;
-    }
-
-    fn let_go(&mut self, who: usize) -> Checked {
-        self.hand_over([self.tokens[who].as_bytes(), b":baton"].concat())
-    }
-
-    fn hand_over(&mut self, baton: Vec<u8>) -> Checked {
-        self.lock = Lock::Free;
-        if !self.waiters.is_empty() {
-            self.handed = Instant::now();
-            self.lock = Lock::Handed(baton.clone());
-            self.offer(baton)?;
-        }
-        check!(self.queue.is_empty() || self.lock != Lock::Free, "{:?} sleep", self.queue);
-        Ok(())
-    }
-
-    /// The longest waiting has the baton now, and nobody else.
-    fn offer(&mut self, baton: Vec<u8>) -> Checked {
-        if self.queue.is_empty() {
-            self.list = Some(baton);
-            return Ok(());
-        }
-        self.list = None;
-        let next = self.queue.remove(0);
-        let State::Blocked(wait) = &mut self.states[next] else { panic!("not blocked") };
-        let given = received(wait).ok_or(format!("{next} still sleeps"))?;
-        check!(given == baton, "{next} was given another baton");
-        self.states[next] = State::Popped(baton);
-        Ok(())
-    }
-
-    fn unblock(&mut self, who: usize, wait: PooledConnection) -> Checked {
-        drop(wait); // closes its connection, as it waits for an answer
-        self.queue.retain(|waiting| *waiting != who);
-        self.await_queue()
-    }
-
-    fn await_queue(&mut self) -> Checked {
-        let wanted = format!("blocked_clients:{}\r", self.queue.len());
-        let server = &mut self.server;
-        let seen = poll(5 * SECOND, || {
-            let info: String = redis::cmd("INFO").arg("clients").query(server).unwrap();
-            info.contains(&wanted)
-        });
-        check!(seen, "not {wanted}");
-        Ok(())
-    }
-
-    /// What Redis holds is what the model says.
-    fn compare(&mut self) -> Checked {
-        let Keys { session, lock, baton, waiters } = &*self.location.keys;
-        type Found = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<String>, Vec<Vec<u8>>);
-        let (data, value, waiting, list): Found = redis::pipe()
-            .get(session)
-            .get(lock)
-            .zrange(waiters, 0, -1)
-            .lrange(baton, 0, -1)
-            .query(&mut self.server)
-            .unwrap();
-        check!(data == self.data, "what is stored is not what was written last");
-        let places: Vec<bool> = waiting.iter().map(|member| member.ends_with(":aside")).collect();
-        let expected: Vec<bool> = self.waiters.iter().map(|waiter| waiter.aside).collect();
-        check!(places == expected, "{waiting:?} wait, aside {expected:?}");
-        let expected: Vec<Vec<u8>> = self.list.iter().cloned().collect();
-        check!(list == expected, "{} batons while {:?}", list.len(), self.lock);
-        match (&self.lock, value) {
-            (Lock::Free, None) | (Lock::Abandoned, Some(_)) => {}
-            (Lock::HeldBy(who), Some(value)) => {
-                check!(value == self.tokens[*who].as_bytes(), "{who} does not hold it");
-            }
-            (Lock::Handed(baton), Some(value)) => check!(value == *baton, "another baton"),
-            (model, _) => return Err(format!("the lock is not {model:?}")),
-        }
-        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut self.server).unwrap();
-        for key in &keys {
-            let name = String::from_utf8_lossy(key);
-            check!([session, lock, baton, waiters].contains(&key), "{name} is left");
-            let left: i64 = redis::cmd("TTL").arg(key).query(&mut self.server).unwrap();
-            check!(left != -1, "{name} lives for ever");
-            let lifetime = ttl().seconds();
-            check!(key != session || left > lifetime - 60, "the session lives for {left} s");
-        }
-        Ok(())
-    }
-
-    /// Everybody ends in good order.
-    fn finish(&mut self) -> Checked {
-        for who in (0..self.states.len()).chain(0..self.states.len()) {
-            for step in [Step::Claim(false), Step::Leave, Step::Write(9, false)] {
-                self.take(who, step)?;
-            }
-        }
-        check!(self.waiters.iter().all(|waiter| waiter.who.is_none()), "somebody waits still");
-        Ok(())
-    }
-}
-
-fn standing(ticket: Option<&Ticket>, in_line: bool) -> WaiterState<'_> {
-    match ticket {
-        None => joining(),
-        Some(ticket) => WaiterState::Waiting { ticket, expires_after: LEASE, in_line },
     }
 }
 
