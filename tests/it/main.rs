@@ -29,6 +29,7 @@ mod lock_write;
 mod log;
 mod login;
 mod logout;
+mod metadata;
 mod middlemen;
 mod name_lookup;
 mod one_name;
