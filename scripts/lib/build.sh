@@ -67,6 +67,9 @@ has_session_headers() { [[ -e $("$PHP_CONFIG" --include-dir)/ext/session/php_ses
 # Prints the oldest Rust that will do for the checkout $1.
 wanted_rust() { sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$1/Cargo.toml"; }
 
+# Prints the value of the line $2 in the Cargo.toml of the checkout $1, such as version or authors.
+manifest() { sed -nE "s/^$2 = \[?\"([^\"]*)\"\]?$/\1/p" "$1/Cargo.toml" | head -n 1; }
+
 # Builds for the PHP that find_php found, with the cargo that find_cargo found,
 # and sets LIBRARY. Under sudo, cargo runs as the user who called sudo, so that
 # their toolchain is used and target/ stays theirs.
