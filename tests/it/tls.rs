@@ -1,15 +1,15 @@
 //! Encrypted connections: whom we trust, what we show, and what we say when
 //! it does not fit. The server's certificate is for localhost and 127.0.0.1,
-//! from a CA that nobody else knows.
+//! from a CA that is known here alone.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::support::pki::{Kind, Pki};
 use crate::support::scripted::ScriptedServer;
 use crate::support::servers::{ClientCert, Options, RedisServer};
 use crate::support::site::{Site, php, warnings};
@@ -27,21 +27,17 @@ fn server(client_cert: ClientCert) -> RedisServer {
     })
 }
 
-/// A server whose certificate nobody has signed but itself.
-fn self_signed(dir: &TempDir) -> RedisServer {
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(dir.path()).args(["req", "-x509", "-newkey", "ec", "-nodes"]);
-    openssl.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=self"]);
-    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]);
-    openssl.args(["-keyout", "self.key", "-out", "self.crt"]);
-    assert!(openssl.output().unwrap().status.success());
-    let file = |name: &str| dir.path().join(name).display().to_string();
+/// A server whose certificate is signed by its own key.
+fn self_signed(pki: &Pki) -> RedisServer {
+    let extensions = "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n\
+        subjectAltName=IP:127.0.0.1";
+    pki.make("self", Kind { common_name: "self", extensions, ..Kind::default() });
     RedisServer::start(Options {
         tls: Some(ClientCert::Optional),
         requirepass: Some("secret".into()),
         config: vec![
-            format!("tls-cert-file {}", file("self.crt")),
-            format!("tls-key-file {}", file("self.key")),
+            format!("tls-cert-file {}", pki.crt("self")),
+            format!("tls-key-file {}", pki.key("self")),
         ],
         ..Options::default()
     })
@@ -133,13 +129,12 @@ fn verify_peer_can_be_switched_off() {
 
 #[test]
 fn a_certificate_that_signs_itself_is_trusted_when_it_is_allowed_or_known() {
-    let dir = TempDir::new().unwrap();
-    let server = self_signed(&dir);
+    let pki = Pki::new();
+    let server = self_signed(&pki);
     let refusal = refusal(&save_path(&server, "127.0.0.1", &[]));
     assert!(refusal.contains("TLS handshake failed"), "{refusal}");
     assert_works(&save_path(&server, "127.0.0.1", &[("allow_self_signed", "1")]));
-    let file = dir.path().join("self.crt");
-    assert_works(&save_path(&server, "127.0.0.1", &[("cafile", text(&file))]));
+    assert_works(&save_path(&server, "127.0.0.1", &[("cafile", &pki.crt("self"))]));
 }
 
 #[test]
