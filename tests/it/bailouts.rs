@@ -1,5 +1,5 @@
 //! Requests that PHP ends in the middle of a call of ours, or of a warning of
-//! ours: the worker goes on, the session is whole, and its lock is let go of.
+//! ours: the worker goes on, the session is whole, and its lock is released.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::unwrap_used)]
@@ -15,9 +15,9 @@ const LIMIT: &str = "ini_set('memory_limit', '6M');";
 const BEFORE: &str = "a|i:1;";
 const START: &str = "session_id('visitor'); session_start();";
 const CHANGE: &str = "$_SESSION['a'] = 2;";
-/// Somebody has removed the lock, so a write is refused with a warning.
+/// The lock was removed, so a write is refused with a warning.
 const LOSE_LOCK: &str = "side_in(0, 'DEL', 'PHPREDIS_SESSION:visitor_LOCK');";
-/// The server takes no writes, so the lock cannot be let go of.
+/// The server takes no writes, so the lock cannot be released.
 const REFUSE: &str = "side_in(0, 'CONFIG', 'SET', 'min-replicas-to-write', 1);";
 const FATAL_ON_WARNING: &str =
     "set_error_handler(function () { ini_set('memory_limit', '4M'); str_repeat('x', 1 << 28); });";
@@ -85,7 +85,7 @@ fn site(server: &RedisServer) -> Site {
     Site::start(&php(server, &format!("tcp://{}", server.addr())).ini("memory_limit", "128M"))
 }
 
-/// Nobody has died, and the next visitor is served.
+/// No worker has died, and the next visitor is served.
 #[track_caller]
 fn assert_in_order(site: &Site, child: i32, what: &str) {
     let visit = site.visit("other", "session_start(); echo $_SESSION['n'] = 1;");

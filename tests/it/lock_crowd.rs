@@ -38,7 +38,7 @@ fn three_hundred_threads_of_one_process_are_all_served() {
     assert_eq!(scene.counted(), None);
 }
 
-/// One request: waits for its turn, adds one, and lets go.
+/// One request: waits for its turn, adds one, and releases it.
 fn count(scene: &Scene) {
     let token = Token::new("").unwrap();
     let mut queue = Acquisition::new(Request {

@@ -10,7 +10,7 @@ use crate::support::servers::{Options, RedisServer};
 
 const WORKERS: usize = 8;
 /// How many others may be served during one wait. In perfect order it is 7; on
-/// a busy machine a request can be held up before it stands in the queue.
+/// a busy machine a request can be held up before it waits in the queue.
 const MOST_SERVED_MEANWHILE: usize = 3 * (WORKERS - 1);
 
 /// One time with the lock, in nanoseconds of the machine's clock.
@@ -137,7 +137,7 @@ fn those_that_stand_in_the_queue_are_served_in_its_order() {
         waiters.push(
             direct(&server).spawn("session_id('shared'); session_start(); echo ++$_SESSION['n'];"),
         );
-        wait_until("it stands in the queue", || crate::support::locking::waiting(&server) == place);
+        wait_until("it waits in the queue", || crate::support::locking::waiting(&server) == place);
     }
     tell(&server, "go");
     holder.wait().ok();

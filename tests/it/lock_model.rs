@@ -59,7 +59,7 @@ struct Waiter {
 enum Step {
     Ask,
     Block,
-    /// Loses the connection that it stands in the queue with.
+    /// Loses the connection that it waits in the queue with.
     Lose,
     Look,
     /// Whether it is said again, as if unanswered.
@@ -85,7 +85,7 @@ struct Model<'a> {
     /// In the order of the server's queue.
     queue: Vec<usize>,
     lock: Lock,
-    /// The baton that nobody has popped; it may be out of date.
+    /// The baton that no one has popped; it may be out of date.
     list: Option<Vec<u8>>,
     data: Option<Vec<u8>>,
     handed: Instant,
@@ -133,7 +133,7 @@ impl<'a> Model<'a> {
         who >= WRITERS
     }
 
-    /// Nobody holds it, and no waiter was given it.
+    /// No one holds it, and no waiter was given it.
     fn is_free(&self) -> bool {
         match &self.lock {
             Lock::Free => true,
@@ -196,7 +196,7 @@ impl<'a> Model<'a> {
         self.tickets[who] = None;
     }
 
-    fn standing(&self, who: usize) -> (Option<Ticket>, bool) {
+    fn ticket(&self, who: usize) -> (Option<Ticket>, bool) {
         let in_line = self.place_of(who).is_none_or(|place| !self.waiters[place].aside);
         (self.tickets[who].clone(), in_line)
     }

@@ -1,5 +1,5 @@
 //! Who waited longest is served first, however long the wait, whatever happens
-//! to the lock or to the connection that a waiter stands in the queue with; and
+//! to the lock or to the connection that a waiter is queued with; and
 //! those that were killed are in nobody's way for long.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
@@ -23,11 +23,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const NOTE: &str = "session_id('visitor'); session_start();
     $_SESSION['order'] = ($_SESSION['order'] ?? '') . getenv('NAME');";
 
-/// A request that notes its name once it has the session, and stands in the queue.
+/// A request that notes its name once it has the session, and waits in the queue.
 fn queue_up(server: &RedisServer, name: &str) -> Running {
     let before = waiting(server);
     let waiter = spawn(&direct(server).env("NAME", name), NOTE);
-    wait_until("it stands in the queue", || waiting(server) == before + 1);
+    wait_until("it waits in the queue", || waiting(server) == before + 1);
     waiter
 }
 
@@ -77,7 +77,7 @@ fn one_who_has_to_queue_up_again_keeps_its_place() {
     let waiters: Vec<_> = ["A", "B", "C", "D"].map(|name| queue_up(&server, name)).into();
     for _ in 0..2 {
         cut_the_longest_waiting(&server);
-        wait_until("it stands in the queue again", || waiting(&server) == waiters.len());
+        wait_until("it waits in the queue again", || waiting(&server) == waiters.len());
     }
     tell(&server, "go");
     holder.wait().ok();
@@ -118,7 +118,7 @@ fn waiters_that_were_killed_keep_others_out_for_three_seconds_at_most() {
         let waiters: Vec<_> = (1..=3)
             .map(|place| {
                 let waiter = spawn(&php, NOTE);
-                wait_until("it stands in the queue", || waiting(&server) == place);
+                wait_until("it waits in the queue", || waiting(&server) == place);
                 waiter
             })
             .collect();
@@ -132,7 +132,7 @@ fn waiters_that_were_killed_keep_others_out_for_three_seconds_at_most() {
         drop(waiters);
         thread::sleep(3 * SECOND);
         let next = spawn(&php.env("NAME", "N"), NOTE);
-        wait_until("it stands in the queue", || waiting(&server) == 1);
+        wait_until("it waits in the queue", || waiting(&server) == 1);
         tell(&server, "go");
         holder.wait().ok();
         assert_quiet(&next.wait());
@@ -151,7 +151,7 @@ fn waiters_that_were_killed_cost_those_behind_them_nothing() {
         signal(&waiter, Signal::SIGKILL);
         drop(waiter.wait());
     }
-    wait_until("only one stands in the queue", || waiting(&server) == 1);
+    wait_until("only one waits in the queue", || waiting(&server) == 1);
     let begun = Instant::now();
     tell(&server, "go");
     holder.wait().ok();

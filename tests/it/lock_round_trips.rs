@@ -147,7 +147,7 @@ fn reading_alone_costs_one_and_takes_no_lock() {
 }
 
 #[test]
-fn an_abort_costs_two_as_the_lock_is_let_go() {
+fn an_abort_costs_two_as_the_lock_is_released() {
     for fixture in [lenient(), strict()] {
         fixture.assert_cost(SID, &format!("{CHANGE} session_abort();"), 2, "EVALSHA GET EVALSHA");
     }

@@ -87,7 +87,7 @@ fn a_logout_wins_over_a_request_whose_lock_was_taken_away() {
 }
 
 #[test]
-fn a_logout_by_one_that_knows_no_locks_wins_over_the_holder_who_lets_go_of_the_lock() {
+fn a_logout_by_one_that_knows_no_locks_wins_over_the_holder_who_releases_the_lock() {
     let server = server();
     for (change, heard) in CHANGES {
         let output = interleave(&server, &direct(&server), change, || {

@@ -1,7 +1,7 @@
 //! The ways in which a page can end, in each kind of PHP: when it has, no
 //! lock, no handler and no connection of it is left.
 //!
-//! PHP does not promise to call what a save handler would let go in.
+//! PHP does not promise to call what a save handler would release them in.
 //! `PHP_CGI` names another php-cgi.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.

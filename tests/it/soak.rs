@@ -183,7 +183,7 @@ fn nothing_is_lost_or_mixed_up_while_everything_fails() {
         "worker {survivor} from its half to three quarters: at most {before} KiB, then {after} KiB"
     );
 
-    assert!(fpm.pids().contains(&survivor), "the worker that nobody killed has gone:\n{log}");
+    assert!(fpm.pids().contains(&survivor), "the worker that was not killed is gone:\n{log}");
     assert_eq!(crashed, [""; 0]);
     assert_eq!((foreign, damaged, lost, undead), (0, 0, 0, 0));
     assert!(troubles.len() > 5 && troubles.contains_key("Redis killed and started again"));

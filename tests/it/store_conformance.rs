@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::cluster::{Cluster, ClusterOptions};
 use crate::support::locking::scene::{
-    LEASE, SECOND, inside, joining, queue, received, storing, ttl, wait_at,
+    LEASE, SECOND, acquisition, inside, joining, received, storing, ttl, wait_at,
 };
 use crate::support::sentinel::{Sentinel, SentinelOptions};
 use crate::support::servers::{ClientCert, Options, RedisServer};
@@ -45,9 +45,9 @@ impl Session {
         self.run(|link, keys| Store(link).get(&keys.session))
     }
 
-    fn acquire(&self, token: &Token, wanted: Existence, standing: WaiterState<'_>) -> AcquireReply {
+    fn acquire(&self, token: &Token, wanted: Existence, waiter: WaiterState<'_>) -> AcquireReply {
         self.run(|link, keys| {
-            Scripts(link).acquire(keys, token, LEASE, Some(ttl()), wanted, standing)
+            Scripts(link).acquire(keys, token, LEASE, Some(ttl()), wanted, waiter)
         })
     }
 
@@ -91,7 +91,7 @@ impl Session {
             "asked again"
         );
         let busy = self.acquire(&other, Existence::Any, no);
-        let is_ours = |turn: &AcquireReply| matches!(turn, AcquireReply::Busy { holder, .. } if holder == ours.as_bytes());
+        let is_ours = |reply: &AcquireReply| matches!(reply, AcquireReply::Busy { holder, .. } if holder == ours.as_bytes());
         assert!(is_ours(&busy), "{busy:?}");
         let large = vec![b'y'; LARGE];
         assert_eq!(self.write(&ours, true, b"small"), LockedOutcome::Done);
@@ -147,14 +147,14 @@ impl Session {
         let baton = received(&mut wait).unwrap();
         let claim = |token| {
             self.run(|link, keys| {
-                let standing = inside(&ticket);
+                let waiter = inside(&ticket);
                 Scripts(link).claim(
                     keys,
                     token,
                     LEASE,
                     None,
                     Existence::Any,
-                    ReceivedBaton { waiter: standing, baton: &baton },
+                    ReceivedBaton { waiter, baton: &baton },
                 )
             })
         };
@@ -164,8 +164,8 @@ impl Session {
         assert!(matches!(claim(&first), AcquireReply::Busy { .. }), "a baton is good for once");
         self.run(|link, keys| Scripts(link).leave(keys, &ticket));
         std::thread::scope(|scope| {
-            let mut queue = queue(self.location.clone(), Existence::Any);
-            let third = scope.spawn(move || wait_at(&self.backend, &mut queue, 20 * SECOND));
+            let mut acquisition = acquisition(self.location.clone(), Existence::Any);
+            let third = scope.spawn(move || wait_at(&self.backend, &mut acquisition, 20 * SECOND));
             assert_eq!(self.write(&second, false, b"twice"), LockedOutcome::Done);
             let (outcome, _) = third.join().unwrap();
             let is_ours = matches!(&outcome, Ok(Acquired::Session(Some(data))) if data == b"twice");

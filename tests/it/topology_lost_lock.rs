@@ -86,7 +86,7 @@ fn a_lock_that_the_new_primary_does_not_have_is_taken_again_where_nobody_came_be
         assert_eq!(warnings(&output), [""; 0], "{id}: {output}");
         assert_eq!(get(primary, id).as_deref(), Some(data), "{id}");
         let lock = format!("{}_LOCK", key(id));
-        assert_eq!(ask::<usize>(primary, &["EXISTS", &lock]), 0, "{id}: the lock is let go of");
+        assert_eq!(ask::<usize>(primary, &["EXISTS", &lock]), 0, "{id}: the lock is released");
     }
     for holder in [changed, removed, appeared, taken_] {
         assert_refused(holder);

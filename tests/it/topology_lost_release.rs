@@ -1,5 +1,5 @@
-//! A primary fails that was told that a lock is let go of, and has not told its
-//! replica: nobody waits until that lock ends by itself.
+//! A primary fails that was told that a lock is released, and has not told its
+//! replica: no request waits until that lock ends by itself.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
@@ -17,7 +17,7 @@ use crate::support::site::warnings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Uses a session and lets go of it, and another one when it is told to.
+/// Uses a session and releases it, and another one when it is told to.
 const USE_TWO: &str = "
     session_id(getenv('ONE')); session_start(); echo \"held\\n\";
     while (!file_exists(getenv('DIR') . '/close')) { usleep(5000); clearstatcache(); }
@@ -49,7 +49,7 @@ impl Scene {
         let token: String = ask(primary, &["GET", lock]);
         let scene = Self { php, dir, user, token };
         scene.tell("close");
-        wait_until("it is let go of", || scene.user.stdout().contains("closed"));
+        wait_until("it is released", || scene.user.stdout().contains("closed"));
         assert_eq!(ask::<usize>(primary, &["EXISTS", lock]), 0);
         let tag = lock.split('}').next().filter(|_| lock.contains('{'));
         let key = tag.map_or("last".to_owned(), |tag| format!("{tag}}}-last"));
@@ -70,7 +70,7 @@ impl Scene {
     }
 
     /// `primary` has the lock still, as a replica that was not told in time. Who
-    /// let go of it is idle, or busy with another session.
+    /// released it is idle, or busy with another session.
     fn play(self, primary: &RedisServer, lock: &str, idle: bool) {
         let set = ["SET", lock, &self.token, "PX", "9000"];
         assert_eq!(ask::<String>(primary, &set), "OK");
@@ -104,7 +104,7 @@ fn php(handler: &str, save_path: &str) -> Php {
 }
 
 #[test]
-fn who_let_go_of_a_lock_says_so_again_to_the_primary_that_the_sentinels_name() {
+fn a_release_is_repeated_to_the_primary_that_the_sentinels_name() {
     for idle in [false, true] {
         let mut service = Sentinel::start(SentinelOptions::default());
         let lock = "PHPREDIS_SESSION:one_LOCK";
@@ -119,7 +119,7 @@ fn who_let_go_of_a_lock_says_so_again_to_the_primary_that_the_sentinels_name() {
 }
 
 #[test]
-fn who_let_go_of_a_lock_says_so_again_to_the_new_primary_of_its_slot() {
+fn a_release_is_repeated_to_the_new_primary_of_its_slot() {
     for idle in [false, true] {
         let mut cluster = Cluster::replicated();
         let ids = ["{same}-one", "{same}-two"];

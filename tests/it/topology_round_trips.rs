@@ -1,4 +1,4 @@
-//! A request costs in a cluster, and behind sentinels, what it costs on one
+//! A request costs in a cluster, and with Sentinel, what it costs on one
 //! server, once the worker knows who serves what.
 #![cfg(feature = "php")]
 // Tests stop at the first surprise, in their helper functions too.
@@ -32,7 +32,7 @@ const COSTS: [(&str, &str, usize, &str); 10] = [
 const KNOWN_UNDER_STRICT: &str = "ini_set('session.use_strict_mode', 1); session_start();";
 const UNKNOWN_UNDER_STRICT: &str = "ini_set('session.use_strict_mode', 1);
     session_id('unknown-' . bin2hex(random_bytes(8))); session_start();";
-/// Letting go of the lock is one more, where nothing else is sent.
+/// Releasing the lock is one more, where nothing else is sent.
 const LOCKED: [usize; 10] = [2, 2, 2, 1, 2, 4, 4, 2, 2, 3];
 
 /// Stopped in this order.
@@ -137,7 +137,7 @@ fn a_request_costs_the_same_in_a_cluster() {
 }
 
 #[test]
-fn a_request_costs_the_same_behind_sentinels() {
+fn a_request_costs_the_same_with_sentinel() {
     for locked in [false, true] {
         let server = RedisServer::start(Options::default());
         let proxy = RecordingProxy::start(server.addr());

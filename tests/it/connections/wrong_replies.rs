@@ -75,7 +75,7 @@ impl Talkative {
         // Both kinds of thread end with the test's process at the latest.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // What it says is there at once, and not behind the next question.
+                // What it says is there at once, and not after the next question.
                 client.set_nodelay(true).unwrap();
                 accepted.lock().unwrap().push(client.try_clone().unwrap());
                 thread::spawn(move || answer(client));
@@ -84,7 +84,7 @@ impl Talkative {
         Self { addr, clients }
     }
 
-    /// Says to all clients what nobody has asked for.
+    /// Says to all clients what no one has asked for.
     fn say(&self, text: &str) {
         for mut client in self.clients.lock().unwrap().iter() {
             client.write_all(text.as_bytes()).unwrap();
@@ -134,7 +134,7 @@ fn data_that_nobody_asked_for_reach_no_visitor() {
 #[test]
 fn what_follows_an_answer_of_the_wrong_kind_is_never_another_session_s() {
     // Answers the script twice, so that its second answer is taken for that of
-    // the GET behind it, whose own comes later.
+    // the GET after it, whose own comes later.
     let server = ScriptedServer::start(|command| match command[0].to_uppercase().as_str() {
         "HELLO" => b"%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n".to_vec(),
         "EVAL" | "EVALSHA" => b"*1\r\n$2\r\nno\r\n*1\r\n$2\r\nno\r\n".to_vec(),

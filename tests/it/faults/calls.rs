@@ -11,8 +11,8 @@ pub(super) struct Call {
     pub(super) done: Option<Stored>,
     /// Whether it makes a difference only with a lock.
     pub(super) locked_only: bool,
-    /// Somebody else holds the lock: the fault strikes when that one has let
-    /// go of it, and BLPOP has said that it is our turn.
+    /// Another request holds the lock: the fault strikes when that one has
+    /// released it, and BLPOP has said that it is our turn.
     pub(super) in_turn: bool,
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Stored {
     Written,
     Touched,
     Removed,
-    /// As it was, and its lock is let go of.
+    /// As it was, and its lock is released.
     Released,
 }
 

@@ -106,18 +106,18 @@ impl Fixture {
         self.direct.run(&location, ReadRouting::Primary, Duration::ZERO, run).unwrap()
     }
 
-    /// Somebody else has alice's session.
+    /// Another request has alice's session.
     fn hold(&self) -> Token {
         let token = Token::new("").unwrap();
-        let (lease, wanted, standing) = (scene::LEASE, Existence::Any, WaiterState::NotWaiting);
-        let turn = self.scripts(|s, keys| s.acquire(keys, &token, lease, None, wanted, standing));
-        assert!(matches!(turn, AcquireReply::Acquired(_)), "{turn:?}");
+        let (lease, wanted, waiter) = (scene::LEASE, Existence::Any, WaiterState::NotWaiting);
+        let reply = self.scripts(|s, keys| s.acquire(keys, &token, lease, None, wanted, waiter));
+        assert!(matches!(reply, AcquireReply::Acquired(_)), "{reply:?}");
         token
     }
 
-    /// That one lets go of it when somebody waits.
+    /// That request releases it when another one waits.
     fn hand_over(&self, holder: &Token) {
-        wait_until("somebody waits", || waiting(&self.server) == 1);
+        wait_until("a request waits", || waiting(&self.server) == 1);
         assert_eq!(self.scripts(|s, keys| s.release(keys, holder)), LockedOutcome::Done);
     }
 
@@ -147,7 +147,7 @@ impl Fixture {
         }
     }
 
-    /// A read has let go of its lock and its place in the queue. Where it has
+    /// A read has given up its lock and its place in the queue. Where it has
     /// failed, the server may not have been told, and they end by themselves.
     fn assert_nothing_stays(&self, failed: bool) {
         for companion in ["_LOCK", "_WAITERS:2", "_BATON"] {

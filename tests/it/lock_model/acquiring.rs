@@ -29,13 +29,13 @@ impl Model<'_> {
             self.tokens[who] = Token::new("").unwrap();
         }
         let (token, reads_only) = (self.tokens[who].clone(), self.reads_only(who));
-        let (ticket, in_line) = self.standing(who);
-        let turn = self.run(|scripts, keys| {
-            let standing = standing(ticket.as_ref(), in_line);
+        let (ticket, in_line) = self.ticket(who);
+        let reply = self.run(|scripts, keys| {
+            let waiter = waiter_state(ticket.as_ref(), in_line);
             if reads_only {
-                scripts.peek(keys, &token, None, Existence::Any, standing, b"")
+                scripts.peek(keys, &token, None, Existence::Any, waiter, b"")
             } else {
-                scripts.acquire(keys, &token, LEASE, None, Existence::Any, standing)
+                scripts.acquire(keys, &token, LEASE, None, Existence::Any, waiter)
             }
         });
         let is_next = self.waiters.is_empty() || self.place_of(who) == Some(0);
@@ -46,14 +46,14 @@ impl Model<'_> {
             Lock::HeldBy(_) | Lock::Abandoned => false,
         };
         let was_free = self.lock == Lock::Free;
-        match turn {
+        match reply {
             AcquireReply::Acquired(data) => {
                 check!(may, "{who} got it while {:?}", self.lock);
                 check!(data == self.data, "{who} read something else");
                 self.forget(who);
                 if reads_only {
                     if was_free && !self.waiters.is_empty() {
-                        self.let_go(who)?;
+                        self.pass_on(who)?;
                     }
                     return Ok(());
                 }
@@ -67,7 +67,7 @@ impl Model<'_> {
                 check!(!may, "{who} was refused while {:?}", self.lock);
                 self.is_told_to_wait(who, ticket)?;
                 if was_free {
-                    self.let_go(who)?; // to those who came before
+                    self.pass_on(who)?; // to those who came before
                 }
             }
             other => return Err(format!("{other:?}")),
@@ -76,13 +76,13 @@ impl Model<'_> {
     }
 
     pub(super) fn look(&mut self, who: usize) -> Checked {
-        let (ticket, in_line) = self.standing(who);
+        let (ticket, in_line) = self.ticket(who);
         let token = &self.tokens[who];
-        let turn = self.run(|scripts, keys| {
-            scripts.heartbeat(keys, token, standing(ticket.as_ref(), in_line))
+        let reply = self.run(|scripts, keys| {
+            scripts.heartbeat(keys, token, waiter_state(ticket.as_ref(), in_line))
         });
-        check!(matches!(turn, AcquireReply::Busy { .. }), "{who} was told {turn:?}");
-        if self.lock == Lock::Free { self.let_go(who) } else { Ok(()) }
+        check!(matches!(reply, AcquireReply::Busy { .. }), "{who} was told {reply:?}");
+        if self.lock == Lock::Free { self.pass_on(who) } else { Ok(()) }
     }
 
     pub(super) fn block(&mut self, who: usize) -> Checked {
@@ -103,11 +103,11 @@ impl Model<'_> {
     pub(super) fn claim(&mut self, who: usize, baton: &[u8], again: bool) -> Checked {
         let reads_only = self.reads_only(who);
         let early = self.handed.elapsed() < EARLY / 2;
-        let turn = self.reply_to_claim(who, baton);
+        let reply = self.reply_to_claim(who, baton);
         let given = self.lock == Lock::Handed(baton.to_vec());
         let before = self.place_of(who).unwrap();
         let passed_over = self.waiters[..before].iter().any(|waiter| waiter.aside);
-        match turn {
+        match reply {
             AcquireReply::Acquired(data) if reads_only => {
                 // One who does not want the lock needs no baton where there is none.
                 check!(given || self.is_free(), "{who} read while {:?}", self.lock);
@@ -115,7 +115,7 @@ impl Model<'_> {
                 let was_free = self.lock == Lock::Free;
                 self.forget(who);
                 if given || was_free && !self.waiters.is_empty() {
-                    self.let_go(who)?;
+                    self.pass_on(who)?;
                 }
             }
             AcquireReply::Acquired(data) => {
@@ -151,9 +151,9 @@ impl Model<'_> {
 
     /// What the server says to a claim with this baton.
     fn reply_to_claim(&self, who: usize, baton: &[u8]) -> AcquireReply {
-        let (token, (ticket, in_line)) = (&self.tokens[who], self.standing(who));
+        let (token, (ticket, in_line)) = (&self.tokens[who], self.ticket(who));
         self.run(|scripts, keys| {
-            let waiter = standing(ticket.as_ref(), in_line);
+            let waiter = waiter_state(ticket.as_ref(), in_line);
             if self.reads_only(who) {
                 scripts.peek(keys, token, None, Existence::Any, waiter, baton)
             } else {
@@ -182,7 +182,7 @@ impl Model<'_> {
     }
 }
 
-fn standing(ticket: Option<&Ticket>, in_line: bool) -> WaiterState<'_> {
+fn waiter_state(ticket: Option<&Ticket>, in_line: bool) -> WaiterState<'_> {
     match ticket {
         None => joining(),
         Some(ticket) => WaiterState::Waiting { ticket, expires_after: LEASE, in_line },

@@ -54,14 +54,14 @@ impl Model<'_> {
         Ok(())
     }
 
-    /// Everybody ends in good order.
+    /// All requests end in good order.
     pub(super) fn finish(&mut self) -> Checked {
         for who in (0..self.states.len()).chain(0..self.states.len()) {
             for step in [Step::Claim(false), Step::Leave, Step::Write(9, false)] {
                 self.take(who, step)?;
             }
         }
-        check!(self.waiters.iter().all(|waiter| waiter.who.is_none()), "somebody waits still");
+        check!(self.waiters.iter().all(|waiter| waiter.who.is_none()), "someone still waits");
         Ok(())
     }
 }

@@ -41,7 +41,7 @@ impl Model<'_> {
         }
         if held {
             self.data = (!gone).then_some(data);
-            self.let_go(who)?;
+            self.pass_on(who)?;
         }
         Ok(())
     }
@@ -50,14 +50,14 @@ impl Model<'_> {
         let held = self.is_held_by(who);
         let kept = self.run(|scripts, keys| scripts.release(keys, &self.tokens[who]));
         self.check_kept(who, held, kept)?;
-        if held { self.let_go(who) } else { Ok(()) }
+        if held { self.pass_on(who) } else { Ok(()) }
     }
 
     pub(super) fn destroy(&mut self, who: usize) -> Checked {
         let held = self.is_held_by(who);
         self.run(|scripts, keys| scripts.destroy(keys, &self.tokens[who]));
         self.data = None;
-        if held { self.let_go(who) } else { Ok(()) }
+        if held { self.pass_on(who) } else { Ok(()) }
     }
 
     fn is_held_by(&self, who: usize) -> bool {
@@ -92,7 +92,7 @@ impl Model<'_> {
         self.lock = Lock::Free;
     }
 
-    pub(super) fn let_go(&mut self, who: usize) -> Checked {
+    pub(super) fn pass_on(&mut self, who: usize) -> Checked {
         self.hand_over([self.tokens[who].as_bytes(), b":baton"].concat())
     }
 
@@ -107,7 +107,7 @@ impl Model<'_> {
         Ok(())
     }
 
-    /// The longest waiting has the baton now, and nobody else.
+    /// The longest waiting has the baton now, and no one else.
     pub(super) fn offer(&mut self, baton: Vec<u8>) -> Checked {
         if self.queue.is_empty() {
             self.list = Some(baton);

@@ -55,8 +55,8 @@ fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
     scene.join(Existence::Any, joining());
     lives(60_000);
     assert_eq!(received(&mut second).unwrap(), baton, "the same: whoever is first has it");
-    let turns = [&one, &two].map(|ticket| {
-        let (token, standing) = (Token::new("").unwrap(), inside(ticket));
+    let replies = [&one, &two].map(|ticket| {
+        let (token, waiter) = (Token::new("").unwrap(), inside(ticket));
         scene.run(|s, keys| {
             s.claim(
                 keys,
@@ -64,13 +64,13 @@ fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
                 LEASE,
                 None,
                 Existence::Any,
-                ReceivedBaton { waiter: standing, baton: &baton },
+                ReceivedBaton { waiter, baton: &baton },
             )
         })
     });
     assert!(
-        matches!(turns, [AcquireReply::Acquired(None), AcquireReply::Busy { .. }]),
-        "{turns:?}"
+        matches!(replies, [AcquireReply::Acquired(None), AcquireReply::Busy { .. }]),
+        "{replies:?}"
     );
     assert_eq!(scene.counted(), Some(3), "the one that has it is a waiter no more");
 }
@@ -79,7 +79,7 @@ fn a_newcomer_wakes_the_waiters_beside_a_baton_that_nobody_claims() {
 fn a_waiter_that_gives_up_with_the_baton_offers_it_to_the_next_at_once() {
     let scene = Scene::new();
     let holder = scene.hold();
-    let mut first = scene.queue(Existence::Any);
+    let mut first = scene.acquisition(Existence::Any);
     let step = first.step(&scene.backend, &policy(10 * SECOND));
     assert!(matches!(step, Ok(Poll::Pending)));
     thread::scope(|scope| {
@@ -98,7 +98,7 @@ fn a_waiter_that_gives_up_with_the_baton_offers_it_to_the_next_at_once() {
 }
 
 #[test]
-fn a_baton_is_offered_to_nobody_where_nobody_waits() {
+fn a_baton_is_offered_to_no_one_where_no_one_waits() {
     let scene = Scene::new();
     let holder = scene.hold();
     let ticket = scene.join(Existence::Any, joining());
@@ -116,18 +116,18 @@ fn a_claim_whose_answer_is_cut_at_any_byte_finds_its_own_lock() {
     let proxy = RecordingProxy::start(scene.server.addr());
     let far = backend(&proxy.addr());
     let keys = scene.keys();
-    // The answers to BLPOP, and to the claim with an empty session behind it.
+    // The answers to BLPOP, and to the claim with an empty session in it.
     let claimed = b"*1\r\n:1\r\n$-1\r\n".len();
     for cut in 0..=claimed {
         let holder = scene.hold();
         let baton = holder.as_bytes().len() + b":baton".len();
         let lines = format!("*2\r\n${}\r\n\r\n${baton}\r\n\r\n", keys.baton.len());
         let popped = lines.len() + keys.baton.len() + baton;
-        let mut queue = scene.queue(Existence::Any);
+        let mut acquisition = scene.acquisition(Existence::Any);
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                let (outcome, took) = wait_at(&far, &mut queue, 10 * SECOND);
-                (outcome, took, queue.into_request().token)
+                let (outcome, took) = wait_at(&far, &mut acquisition, 10 * SECOND);
+                (outcome, took, acquisition.into_request().token)
             });
             wait_until("it is blocked", || scene.blocked() == 1);
             proxy.set_fault_once(Fault::CutAfterReplyBytes(popped + cut));
@@ -157,7 +157,7 @@ fn a_waiter_that_claims_too_late_stays_in_the_queue_and_is_served_in_turn() {
     let set = redis::cmd("SET").arg(&lock).arg(next.as_bytes()).arg("PX").arg(60_000).clone();
     set.exec(&mut scene.server.client()).unwrap();
     let token = Token::new("").unwrap();
-    let turn = scene.run(|s, keys| {
+    let reply = scene.run(|s, keys| {
         s.claim(
             keys,
             &token,
@@ -167,7 +167,7 @@ fn a_waiter_that_claims_too_late_stays_in_the_queue_and_is_served_in_turn() {
             ReceivedBaton { waiter: inside(&ticket), baton: &baton },
         )
     });
-    assert!(matches!(turn, AcquireReply::Busy { .. }), "{turn:?}");
+    assert!(matches!(reply, AcquireReply::Busy { .. }), "{reply:?}");
     assert_eq!(scene.counted(), Some(1));
     let mut wait = scene.block();
     scene.release(&next);

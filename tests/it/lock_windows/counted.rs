@@ -53,8 +53,8 @@ fn a_waiter_that_asks_again_for_a_session_that_was_destroyed_is_not_counted_any_
     let holder = scene.hold();
     let ticket = scene.join(Existence::Known, joining());
     scene.run(|s, keys| s.destroy(keys, &holder));
-    let (_, turn) = scene.acquire(Existence::Known, inside(&ticket));
-    assert_eq!(turn, AcquireReply::ExistenceMismatch);
+    let (_, reply) = scene.acquire(Existence::Known, inside(&ticket));
+    assert_eq!(reply, AcquireReply::ExistenceMismatch);
     assert_eq!(scene.counted(), None);
 }
 
@@ -62,11 +62,11 @@ fn a_waiter_that_asks_again_for_a_session_that_was_destroyed_is_not_counted_any_
 fn one_that_is_told_to_wait_no_more_than_so_many_is_refused_at_once() {
     let scene = Scene::new();
     let _holder = scene.hold();
-    let standing = WaiterState::Joining { expires_after: 60 * SECOND, max_waiters: 2 };
-    scene.join(Existence::Any, standing);
-    scene.join(Existence::Any, standing);
-    let (_, turn) = scene.acquire(Existence::Any, standing);
-    assert!(matches!(turn, AcquireReply::QueueFull(_)), "{turn:?}");
+    let waiter = WaiterState::Joining { expires_after: 60 * SECOND, max_waiters: 2 };
+    scene.join(Existence::Any, waiter);
+    scene.join(Existence::Any, waiter);
+    let (_, reply) = scene.acquire(Existence::Any, waiter);
+    assert!(matches!(reply, AcquireReply::QueueFull(_)), "{reply:?}");
     assert_eq!(scene.counted(), Some(2));
 }
 

@@ -46,14 +46,14 @@ fn finds_it_destroyed(
     for (waiting, wait) in [(2, 0), (1, 1)] {
         let (ticket, wait) = waits.get_mut(wait).unwrap();
         let baton = received(wait).unwrap();
-        let turn = scene.run(|s, keys| Ok(shows(s, keys, ticket, &baton)));
-        assert_eq!(turn, AcquireReply::ExistenceMismatch);
+        let reply = scene.run(|s, keys| Ok(shows(s, keys, ticket, &baton)));
+        assert_eq!(reply, AcquireReply::ExistenceMismatch);
         assert_eq!(scene.counted(), Some(waiting), "the others wait still");
     }
     let (ticket, wait) = waits.last_mut().unwrap();
     let baton = received(wait).unwrap();
     let token = Token::new("").unwrap();
-    let turn = scene.run(|s, keys| {
+    let reply = scene.run(|s, keys| {
         s.claim(
             keys,
             &token,
@@ -63,7 +63,7 @@ fn finds_it_destroyed(
             ReceivedBaton { waiter: inside(ticket), baton: &baton },
         )
     });
-    assert_eq!(turn, AcquireReply::Acquired(None));
+    assert_eq!(reply, AcquireReply::Acquired(None));
     assert_eq!(scene.counted(), None);
 }
 

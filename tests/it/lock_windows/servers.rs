@@ -20,11 +20,11 @@ fn a_wait_ends_when_the_server_has_gone_silent() {
     for patience in [3 * SECOND, 60 * SECOND] {
         proxy.clear_fault();
         let silent = backend(&format!("{}?timeout=1&read_timeout=1", proxy.addr()));
-        let mut queue = scene.queue(Existence::Any);
+        let mut acquisition = scene.acquisition(Existence::Any);
         let begun = Instant::now();
-        assert!(matches!(queue.step(&silent, &policy(patience)), Ok(Poll::Pending)));
+        assert!(matches!(acquisition.step(&silent, &policy(patience)), Ok(Poll::Pending)));
         proxy.set_fault(Fault::Stall);
-        let (outcome, _) = wait_at(&silent, &mut queue, patience);
+        let (outcome, _) = wait_at(&silent, &mut acquisition, patience);
         assert!(matches!(outcome, Err(Error::Exchange { .. })), "{outcome:?}");
         let took = begun.elapsed();
         let limit = LOOKS_AGAIN.min(patience) + SECOND;
@@ -70,10 +70,10 @@ fn while_another_client_holds_the_lock_a_waiter_asks_once_in_each_wait_time() {
     set.exec(&mut scene.server.client()).unwrap();
     let backend = backend(&proxy.addr());
     // Connected, and the server knows the script.
-    let (outcome, _) = wait_at(&backend, &mut scene.queue(Existence::Any), SECOND / 10);
+    let (outcome, _) = wait_at(&backend, &mut scene.acquisition(Existence::Any), SECOND / 10);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     proxy.reset();
-    let (outcome, took) = wait_at(&backend, &mut scene.queue(Existence::Any), SECOND);
+    let (outcome, took) = wait_at(&backend, &mut scene.acquisition(Existence::Any), SECOND);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     let names = proxy.command_names();
     assert!(!names.iter().any(|name| name == "BLPOP"), "nobody will hand it over");
@@ -101,16 +101,16 @@ fn a_server_that_knows_whole_seconds_only_is_asked_to_wait_for_them() {
     let proxy = RecordingProxy::start(scene.server.addr());
     let far = backend(&proxy.addr());
     let holder = scene.hold();
-    let mut queue = scene.queue(Existence::Any);
+    let mut acquisition = scene.acquisition(Existence::Any);
     let patience = 3 * SECOND + SECOND / 2;
-    assert!(matches!(queue.step(&far, &policy(patience)), Ok(Poll::Pending)));
+    assert!(matches!(acquisition.step(&far, &policy(patience)), Ok(Poll::Pending)));
     let refusal = b"-ERR timeout is not an integer or out of range\r\n".to_vec();
     proxy.set_fault_once(Fault::GarbageReply(refusal));
     let push = redis::cmd("RPUSH").arg(scene.keys().baton).arg("no baton").clone();
     push.exec(&mut scene.server.client()).unwrap();
     proxy.reset();
     // It ends with its patience all the same.
-    let (outcome, took) = wait_at(&far, &mut queue, patience);
+    let (outcome, took) = wait_at(&far, &mut acquisition, patience);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     assert!(took < patience, "{took:?}");
     let sent: Vec<u8> = proxy

@@ -116,7 +116,7 @@ fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
 }
 
 /// A connection whose read timeout is short, by what it says, and that may end
-/// behind the first command of a flight.
+/// after the first command of a pipeline.
 struct Bent<'a> {
     link: &'a mut dyn ConnectionLike,
     breaks: bool,

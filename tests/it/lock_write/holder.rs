@@ -107,7 +107,8 @@ fn a_renewal_keeps_the_session_alive_where_little_is_left_of_its_time_and_makes_
 }
 
 #[test]
-fn a_session_that_is_gone_is_not_written_and_lets_go_of_its_lock_also_where_it_is_asked_twice() {
+fn a_session_that_is_gone_is_not_written_and_its_lock_is_released_also_when_the_write_is_repeated()
+{
     for size in SMALL.into_iter().chain(STAGED) {
         let scene = Scene::new();
         scene.store("x|i:1;");
@@ -154,5 +155,5 @@ fn a_session_that_php_has_not_got_is_not_written_over() {
     assert!(matches!(written, Err(Error::NotRead)), "{written:?}");
     handler.close().unwrap();
     assert_eq!(scene.stored().unwrap(), b"n|i:1;");
-    assert_eq!(scene.server.keys(), [name(scene.keys().session)], "the lock is let go of");
+    assert_eq!(scene.server.keys(), [name(scene.keys().session)], "the lock is released");
 }

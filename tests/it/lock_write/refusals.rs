@@ -42,13 +42,13 @@ fn spoil(scene: &Scene) {
 }
 
 #[track_caller]
-fn assert_wrong_type(turn: Result<AcquireReply, Error>) {
-    let text = turn.unwrap_err().to_string();
+fn assert_wrong_type(reply: Result<AcquireReply, Error>) {
+    let text = reply.unwrap_err().to_string();
     assert!(text.contains("WRONGTYPE"), "{text}");
 }
 
 #[test]
-fn a_lock_on_what_cannot_be_read_is_let_go_of() {
+fn a_lock_on_what_cannot_be_read_is_released() {
     let scene = Scene::new();
     spoil(&scene);
     let token = Token::new("").unwrap();

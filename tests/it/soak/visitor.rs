@@ -150,7 +150,7 @@ impl<'a> Visitor<'a> {
                 self.known.insert(new.clone(), count);
                 self.renewed = new;
             }
-            // Nobody knows which id it has now.
+            // No one knows which id it has now.
             None => self.renewed.clear(),
         }
     }

@@ -89,7 +89,7 @@ impl Cluster {
     pub fn shard_of(&self, key: &str) -> Shard {
         let slot = self.slot_of(key);
         let found = self.shards().into_iter().find(|s| (s.first..=s.last).contains(&slot));
-        found.unwrap_or_else(|| panic!("nobody serves {slot}"))
+        found.unwrap_or_else(|| panic!("no node serves {slot}"))
     }
 
     pub fn primary_of(&self, key: &str) -> usize {

@@ -139,7 +139,7 @@ pub fn wait_for(server: &RedisServer, what: &str) {
     assert!(told.is_some(), "waited 20 s in vain for {what}");
 }
 
-/// How many requests stand in a queue for a lock at the server now.
+/// How many requests wait in a queue for a lock at the server now.
 pub fn waiting(server: &RedisServer) -> usize {
     let list: String = redis::cmd("CLIENT").arg("LIST").query(&mut server.client()).unwrap();
     let is_waiting =

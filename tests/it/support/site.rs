@@ -49,7 +49,7 @@ impl Site {
         Visit { warnings: warnings(&body), body, took: start.elapsed() }
     }
 
-    /// The child. It is the same one as long as nobody kills it.
+    /// The child. It is the same one as long as it is not killed.
     pub fn pid(&self) -> i32 {
         self.fpm.pids()[0]
     }

@@ -9,7 +9,7 @@ use servers::certs::Certs;
 
 /// TLS and a user of the servers' own: write, read, lock.
 #[test]
-fn tls_and_a_user_work_in_a_cluster_and_behind_sentinels() {
+fn tls_and_a_user_work_in_a_cluster_and_with_sentinel() {
     let users = vec!["sessions on >p@ss~w ~* &* +@all".to_owned()];
     let options = ClusterOptions {
         replicas: 1,

@@ -141,7 +141,7 @@ fn a_sentinel_that_has_not_heard_of_a_failover_yet_is_not_believed() {
 }
 
 #[test]
-fn a_change_is_heard_behind_all_that_is_said_of_other_services() {
+fn a_change_is_heard_after_all_that_is_said_of_other_services() {
     let (old, new) =
         (RedisServer::start(Options::default()), RedisServer::start(Options::default()));
     let (before, after) = (old.port(), new.port());

@@ -111,7 +111,7 @@ fn a_primary_is_killed_while_visitors_share_their_sessions() {
     }
 }
 
-/// Nobody waited for more than the promotion, and nothing is gone but what no
+/// No request waited for more than the promotion, and nothing is gone but what no
 /// replica was told in time.
 #[track_caller]
 fn assert_shared(report: &Report, begin: SystemTime, promotion: Duration) {

@@ -82,7 +82,7 @@ impl Prober {
     #[track_caller]
     pub(super) fn wait(self) -> (Duration, usize) {
         let (took, refused) = self.thread.join().unwrap();
-        (took.unwrap_or_else(|| panic!("nobody became primary within 30 s")), refused)
+        (took.unwrap_or_else(|| panic!("no server became primary within 30 s")), refused)
     }
 }
 

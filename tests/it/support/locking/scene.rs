@@ -45,17 +45,17 @@ pub fn ttl() -> Ttl {
     Ttl::from_maxlifetime(1440).0
 }
 
-/// One who will wait, however many do.
+/// A request that will wait, however many do.
 pub fn joining() -> WaiterState<'static> {
     WaiterState::Joining { expires_after: PATIENCE, max_waiters: 0 }
 }
 
-/// One who waits, and has not had to queue up again.
+/// A request that waits, and has not had to queue up again.
 pub fn inside(ticket: &Ticket) -> WaiterState<'_> {
     WaiterState::Waiting { ticket, expires_after: PATIENCE, in_line: true }
 }
 
-/// The baton that a BLPOP was given.
+/// The baton in BLPOP's answer.
 pub fn received(wait: &mut PooledConnection) -> Option<Vec<u8>> {
     let deadline = Instant::now() + 5 * SECOND;
     while Instant::now() < deadline {
@@ -71,7 +71,7 @@ pub fn received(wait: &mut PooledConnection) -> Option<Vec<u8>> {
     None
 }
 
-/// A request that looks again at a lock nobody hands over every 20 ms.
+/// Looks every 20 ms at a lock that no one hands over.
 pub fn policy(patience: Duration) -> LockPolicy {
     LockPolicy {
         lease: LEASE,
@@ -89,7 +89,7 @@ pub fn handler(save_path: &str, patience: Duration) -> Handler {
     open(&format!("tcp://{save_path}"), policy(patience))
 }
 
-/// One whose lock ends after `lease` if it is not renewed.
+/// The same, with a lock that ends after `lease` if it is not renewed.
 pub fn renewing(save_path: &str, lease: Duration) -> Handler {
     open(save_path, LockPolicy { lease, renewed: true, ..policy(PATIENCE) })
 }
@@ -133,7 +133,7 @@ impl Scene {
         Keys::clone(&self.location().keys)
     }
 
-    /// Its outcome, whatever that is.
+    /// What comes of the exchange, errors too.
     pub fn attempt<T>(
         &self,
         exchange: impl Fn(&mut Scripts<'_>, &Keys) -> RedisResult<T>,
@@ -148,29 +148,29 @@ impl Scene {
         self.attempt(exchange).unwrap()
     }
 
-    pub fn acquire(&self, wanted: Existence, standing: WaiterState<'_>) -> (Token, AcquireReply) {
+    pub fn acquire(&self, wanted: Existence, waiter: WaiterState<'_>) -> (Token, AcquireReply) {
         let token = Token::new("").unwrap();
-        let turn = self.run(|s, keys| s.acquire(keys, &token, LEASE, None, wanted, standing));
-        (token, turn)
+        let reply = self.run(|s, keys| s.acquire(keys, &token, LEASE, None, wanted, waiter));
+        (token, reply)
     }
 
     #[track_caller]
     pub fn hold(&self) -> Token {
-        let (token, turn) = self.acquire(Existence::Any, joining());
-        assert!(matches!(turn, AcquireReply::Acquired(_)), "{turn:?}");
+        let (token, reply) = self.acquire(Existence::Any, joining());
+        assert!(matches!(reply, AcquireReply::Acquired(_)), "{reply:?}");
         token
     }
 
-    /// Is told that it is busy, and so is counted.
+    /// A request that is told that the session is busy, and so is counted.
     #[track_caller]
-    pub fn join(&self, wanted: Existence, standing: WaiterState<'_>) -> Ticket {
-        match self.acquire(wanted, standing).1 {
+    pub fn join(&self, wanted: Existence, waiter: WaiterState<'_>) -> Ticket {
+        match self.acquire(wanted, waiter).1 {
             AcquireReply::Busy { ticket: Some(ticket), .. } => ticket,
-            turn => panic!("{turn:?}"),
+            reply => panic!("{reply:?}"),
         }
     }
 
-    /// Stands in the server's queue.
+    /// Waits in the server's queue for the baton.
     #[track_caller]
     pub fn block(&self) -> PooledConnection {
         let before = self.blocked();
@@ -209,23 +209,23 @@ impl Scene {
         store(&self.server, SID, data);
     }
 
-    pub fn queue(&self, wanted: Existence) -> Acquisition {
-        queue(self.location(), wanted)
+    pub fn acquisition(&self, wanted: Existence) -> Acquisition {
+        acquisition(self.location(), wanted)
     }
 
-    /// A new request goes all the way.
+    /// A new request, until it has the session or gives up.
     #[track_caller]
     pub fn wait(
         &self,
         wanted: Existence,
         patience: Duration,
     ) -> (Result<Acquired, Error>, Duration) {
-        wait_at(&self.backend, &mut self.queue(wanted), patience)
+        wait_at(&self.backend, &mut self.acquisition(wanted), patience)
     }
 }
 
 /// A request that has not asked yet.
-pub fn queue(location: SessionLocation, wanted: Existence) -> Acquisition {
+pub fn acquisition(location: SessionLocation, wanted: Existence) -> Acquisition {
     Acquisition::new(Request {
         location,
         token: Token::new("").unwrap(),
@@ -237,16 +237,16 @@ pub fn queue(location: SessionLocation, wanted: Existence) -> Acquisition {
     })
 }
 
-/// Goes all the way, for at most 20 seconds; how it ended, and after how long.
+/// Takes step after step, for at most 20 seconds; how it ended, and after how long.
 #[track_caller]
 pub fn wait_at(
     backend: &Backend,
-    queue: &mut Acquisition,
+    acquisition: &mut Acquisition,
     patience: Duration,
 ) -> (Result<Acquired, Error>, Duration) {
     let start = Instant::now();
     while start.elapsed() < 20 * SECOND {
-        match queue.step(backend, &policy(patience)) {
+        match acquisition.step(backend, &policy(patience)) {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(outcome)) => return (Ok(outcome), start.elapsed()),
             Err(error) => return (Err(error), start.elapsed()),

@@ -19,7 +19,7 @@ pub enum Fault {
     Reset,
     /// New connections are accepted, then reset.
     ResetOnAccept,
-    /// Nothing passes either way, and nobody closes. What was held back passes
+    /// Nothing passes either way, and neither side closes. What was held back passes
     /// when the fault is cleared.
     Stall,
     /// The client gets these bytes instead of each reply.
@@ -188,7 +188,7 @@ impl Faults {
         (state.fault.clone(), state.generation)
     }
 
-    /// The fault has struck; if it was for once, nobody else is to see it.
+    /// The fault has struck; if it was for once, no other connection is to see it.
     fn spend(&self, generation: u64) {
         let mut state = self.lock();
         if state.once && state.generation == generation {

@@ -211,7 +211,7 @@ fn replies_are_replaced_and_doubled() {
 }
 
 #[test]
-fn a_fault_strikes_behind_the_answer_to_a_command() {
+fn a_fault_strikes_after_the_answer_to_a_command() {
     let (_server, proxy) = proxied();
     let stream = connect(&proxy.addr());
     proxy.set_fault_after("ECHO", Fault::GarbageReply(b"+FINE\r\n".to_vec()), true);
