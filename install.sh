@@ -29,8 +29,8 @@ user who may use sudo. Running it again installs the new build over the old.
   --no-enable        only copy the .so, leave php.ini alone
   --prefix DIR       install below DIR instead of / (also: DESTDIR=DIR), to make
                      a package or to copy into an image; changes nothing else
-  --uninstall        disable the extension, remove what was installed and what
-                     else does nothing but load it, and name the settings that
+  --uninstall        disable the extension, remove what was installed and all
+                     other files that only load it, and name the settings that
                      still ask for it. Needs no php-config: the php in PATH does
   -h, --help         this text
 

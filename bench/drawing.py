@@ -23,7 +23,7 @@ def amount(value):
 
 
 def bars(axes, names, values, second=None, unit="", order=None):
-    """Horizontal bars with what they stand for at their ends."""
+    """Horizontal bars with their values at their ends."""
     second = second or [0] * len(values)
     colours = [COLOURS[name] for name in names]
     places = range(len(names))[::-1]

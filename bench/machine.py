@@ -7,7 +7,7 @@ import subprocess
 
 PHP = os.environ.get("PHP") or "php"
 CPUS = sorted(os.sched_getaffinity(0))
-# What is measured shares one CPU, so that nobody gains by running in parallel;
+# What is measured shares one CPU, so that none gains by running in parallel;
 # whoever measures stays out of its way, if there is another CPU.
 WORK_CPU, OWN_CPU = CPUS[-1], CPUS[0]
 
@@ -35,7 +35,7 @@ def children(pid):
 
 
 def memory(pid):
-    """RSS and what of it is shared with nobody, in KB."""
+    """RSS and the part of it that is not shared, in KB."""
     fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
     size = lambda name: int(fields[name].split()[0])
     return size("Rss"), size("Private_Clean") + size("Private_Dirty")

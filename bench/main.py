@@ -45,12 +45,12 @@ something is missing.""")
     parser.add_argument("--quick", action="store_true", help="few rounds")
     parser.add_argument("--only", action="append", choices=GROUPS, metavar="GROUP",
                         help="this group alone, may be repeated; the figures of the others stay")
-    parser.add_argument("--report", action="store_true", help="measure nothing; write all again from results.csv")
+    parser.add_argument("--report", action="store_true", help="measure nothing; write the pages and plots from results.csv")
     parser.add_argument("--no-plots", action="store_true", help="leave the plots as they are")
     parser.add_argument("--check", action="store_true",
-                        help="with --only instructions: fail if they are over 3 %% more than recorded; writes nothing")
+                        help="with --only instructions: fail if they exceed those recorded by more than 3 %%; write nothing")
     parser.add_argument("--record", action="store_true",
-                        help="with --only instructions: record them for --check")
+                        help="with --only instructions: record them, for --check")
     parser.add_argument("--so", type=pathlib.Path, metavar="PATH",
                         help="the extension (default: the release build below target/ or CARGO_TARGET_DIR)")
     options = parser.parse_args()

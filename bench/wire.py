@@ -104,7 +104,7 @@ class Proxy:
 
 
 def commands(data):
-    """What is left of `data` behind its last whole command, and the names of the commands."""
+    """What is left of `data` after its last whole command, and the names of the commands."""
     names, at = [], 0
     while True:
         start, end = at, data.find(b"\r\n", at)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The pages' own commands, to run them as they stand there.
+# The pages' own commands, to run them word for word.
 # Sourced, never run.
 
 # Prints the blocks in language $3 of the section $2 of page $1 (a path in the

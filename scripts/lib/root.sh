@@ -116,7 +116,7 @@ in_root() {
   ' in_root "$root" "$(printf '%s\n' "${ROOT_BINDS[@]}")" "$@"
 }
 
-# Prints a tar archive of the checkout in the current folder, as it stands:
+# Prints a tar archive of the checkout in the current folder, as it is now:
 # what git tracks, and what it does not ignore.
 checkout() {
   git ls-files -z --cached --others --exclude-standard | tar -c --null --files-from=- --ignore-failed-read 2>/dev/null

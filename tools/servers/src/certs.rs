@@ -14,7 +14,7 @@ const CONFIG: &str = "[req]\ndistinguished_name=dn\n[dn]\n[ca]\ndefault_ca=d\n[d
 const NO_EXTENSIONS: &str = "subjectKeyIdentifier=hash";
 
 /// What servers with TLS and their clients need, as PEM files. One authority,
-/// which nobody else trusts, has signed all.
+/// which no one else trusts, has signed all of them.
 #[derive(Debug, Clone)]
 pub struct Certs {
     /// The authority's certificate.

@@ -31,7 +31,7 @@ where this program is killed, the servers end and their folder is removed.
   --port N           the port of tcp or tls (default: a free one)
   --primaries N      how many primaries a cluster has (default: 3)
   --replicas N       how many replicas a primary has (default: 1 in a cluster,
-                     2 behind sentinels)
+                     2 with Sentinel)
   --plain            a port for plain text beside that for TLS
   --config LINE      a line for redis.conf of each server; may be repeated
   --free-port        print a port that no one listens on, and end

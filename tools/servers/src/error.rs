@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// A program is not installed.
     Missing(String),
-    /// Somebody else listens on the port that was chosen.
+    /// Another program listens on the port that was chosen.
     PortTaken(String),
     /// Anything else.
     Failed(String),

@@ -1,7 +1,7 @@
 //! A client that knows just enough of the protocol to ask a server of ours how it is.
 //!
-//! It speaks over the server's own unix socket, which no other server can have taken, and which
-//! neither TLS nor a proxy stands before.
+//! It speaks over the server's own unix socket, which no other server can have taken, and
+//! which has neither TLS nor a proxy.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};

@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// How often other ports are tried when somebody else took the first ones.
+/// How often other ports are tried when other programs took the first ones.
 const PORT_ATTEMPTS: u32 = 10;
 /// How long a server may take to start, or to end when asked to.
 const PATIENCE: Duration = Duration::from_secs(10);

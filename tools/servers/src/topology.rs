@@ -92,7 +92,7 @@ pub struct Wish {
     /// How many primaries a cluster has. Defaults to three.
     pub primaries: Option<usize>,
     /// How many replicas a primary has. Defaults to one in a cluster, two
-    /// behind sentinels.
+    /// with Sentinel.
     pub replicas: Option<usize>,
     /// Whether servers with TLS have a port for plain text as well.
     pub plain: bool,
