@@ -21,6 +21,15 @@ find_php() {
   export PHP PHP_CONFIG
 }
 
+# Stops passing on PHP and PHP_CONFIG where PATH says the same: with them cargo
+# runs the build scripts again (half a minute) after each build without them.
+# $1, $2: what they were before find_php.
+leave_php_to_path() {
+  [[ ! $1 && ! $2 && $PHP_CONFIG == "$(command -v php-config)" ]] || return 0
+  [[ $(realpath "$PHP") == "$(realpath "$(command -v php)")" ]] || return 0
+  export -n PHP PHP_CONFIG
+}
+
 # Sets PHP and PHP_VERSION_SHORT as find_php does, but makes do with a PHP
 # without its development files. $1: a php-config, which may be gone, or empty.
 find_php_to_remove_from() {
