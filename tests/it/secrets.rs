@@ -215,6 +215,25 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
+/// Lets the server refuse what a visit asks for, for one reason after the other.
+fn refuse_in_turn(set: &impl Fn(&[&str]), visit: &mut impl FnMut(&str)) {
+    set(&["SET", &format!("PHPREDIS_SESSION:{SID}_LOCK"), "another", "PX", "60000"]);
+    visit("a lock");
+    set(&["FLUSHALL"]);
+    set(&["LPUSH", &format!("PHPREDIS_SESSION:{SID}"), "another"]);
+    visit("another type");
+    set(&["FLUSHALL"]);
+    set(&["CONFIG", "SET", "maxmemory", "1"]);
+    visit("no memory");
+    set(&["CONFIG", "SET", "maxmemory", "0"]);
+    set(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    visit("no replicas");
+    set(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    set(&["ACL", "SETUSER", "sessions", "-@write"]);
+    visit("no permission");
+    set(&["ACL", "SETUSER", "sessions", "+@write"]);
+}
+
 #[test]
 fn servers_that_fail_leave_no_password_id_or_data_anywhere() {
     let server = RedisServer::start(Options::default());
@@ -252,21 +271,7 @@ fn servers_that_fail_leave_no_password_id_or_data_anywhere() {
             visit(&format!("{fault:?}"));
             proxy.clear_fault();
         }
-        set(&["SET", &format!("PHPREDIS_SESSION:{SID}_LOCK"), "another", "PX", "60000"]);
-        visit("a lock");
-        set(&["FLUSHALL"]);
-        set(&["LPUSH", &format!("PHPREDIS_SESSION:{SID}"), "another"]);
-        visit("another type");
-        set(&["FLUSHALL"]);
-        set(&["CONFIG", "SET", "maxmemory", "1"]);
-        visit("no memory");
-        set(&["CONFIG", "SET", "maxmemory", "0"]);
-        set(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-        visit("no replicas");
-        set(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
-        set(&["ACL", "SETUSER", "sessions", "-@write"]);
-        visit("no permission");
-        set(&["ACL", "SETUSER", "sessions", "+@write"]);
+        refuse_in_turn(&set, &mut visit);
         assert_tells_no_secret("php-fpm's log", &site.fpm.log());
     }
     for expected in [

@@ -110,24 +110,18 @@ impl Refusal {
     }
 }
 
+/// What the remedy ends with where there is no better one.
+const OFF: &str = "stream[verify_peer]=0 accepts it";
+
 /// What is wrong, and what to do about it.
 fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -> (String, String) {
     use CertificateError as Bad;
-    const OFF: &str = "stream[verify_peer]=0 accepts it";
     let rustls::Error::InvalidCertificate(reason) = error else {
         return (format!("it cannot be verified ({error})"), OFF.to_owned());
     };
     let authorities = against.authorities;
     if read.version < 3 {
-        let what = format!(
-            "it is of X.509 version {}, and not signed by one of {authorities} itself \
-             (UnsupportedCertVersion)",
-            read.version
-        );
-        return (
-            what,
-            format!("set stream[cafile]= to the file of its issuer, or to exactly this one; {OFF}"),
-        );
+        return of_version(read.version, authorities);
     }
     match reason {
         Bad::UnknownIssuer => (
@@ -151,6 +145,32 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
             "its signature is wrong (BadSignature)".to_owned(),
             "the server needs a new one".into(),
         ),
+        // Told as authority only where the verifier did not mind anything else.
+        Bad::Other(_) if read.is_authority => (
+            "it is that of an authority, which may sign others, and none of the trusted ones \
+             itself has signed it for a server (CaUsedAsEndEntity)"
+                .to_owned(),
+            format!("set stream[cafile]= to the file of its issuer, or to exactly this one; {OFF}"),
+        ),
+        other => of_rule(other),
+    }
+}
+
+/// It is older than what chains are made of.
+fn of_version(version: u8, authorities: &str) -> (String, String) {
+    let what = format!(
+        "it is of X.509 version {version}, and not signed by one of {authorities} itself \
+         (UnsupportedCertVersion)"
+    );
+    let remedy =
+        format!("set stream[cafile]= to the file of its issuer, or to exactly this one; {OFF}");
+    (what, remedy)
+}
+
+/// A rule that it, or one that signs it, breaks.
+fn of_rule(rule: &CertificateError) -> (String, String) {
+    use CertificateError as Bad;
+    match rule {
         Bad::Expired | Bad::ExpiredContext { .. } => (
             "an intermediate certificate has expired (Expired)".to_owned(),
             format!("the server must send a new one with it; {OFF}"),
@@ -173,13 +193,6 @@ fn words(read: &Certificate<'_>, error: &rustls::Error, against: &Against<'_>) -
                 "supported are RSA from 2048 to 8192 bits, ECDSA P-256 and P-384, each with \
                  SHA-256 or better, and Ed25519; {OFF}"
             ),
-        ),
-        // Told as authority only where the verifier did not mind anything else.
-        Bad::Other(_) if read.is_authority => (
-            "it is that of an authority, which may sign others, and none of the trusted ones \
-             itself has signed it for a server (CaUsedAsEndEntity)"
-                .to_owned(),
-            format!("set stream[cafile]= to the file of its issuer, or to exactly this one; {OFF}"),
         ),
         other => (format!("it breaks a rule for certificates ({other})"), OFF.to_owned()),
     }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::config::server::Host;
+use crate::config::server::{Address, Host};
+use crate::config::tls::Tls;
 
 use super::auth::AuthParameters;
 use super::host::digits;
@@ -45,7 +46,7 @@ pub(super) struct Given<'a> {
     pub name: &'a str,
     pub key: Option<&'a str>,
     pub value: &'a str,
-    /// All of it, as it stands in the text.
+    /// All of it, as it is in the text.
     pub span: Span<'a>,
 }
 
@@ -58,89 +59,25 @@ pub(super) fn host(
     warnings: &mut Vec<String>,
     mut own: impl FnMut(&Given<'_>) -> Result<bool, SpanError>,
 ) -> Result<Host, SpanError> {
-    let mut host = Host {
-        address: place.site.address,
-        tls: place.security.options(),
-        weight: 1,
-        timeout: DEFAULT_TIMEOUT,
-        read_timeout: DEFAULT_TIMEOUT,
-        persistent: true,
-        persistent_id: None,
-        max_connection_age: DEFAULT_AGE,
-        retry_interval: Duration::ZERO,
-        database: 0,
-        prefix: None,
-        auth: None,
-    };
-    let mut database = None;
-    let mut auth = AuthParameters::new("auth");
-    for parameter in place.site.query.into_iter().flat_map(query::parameters) {
-        let span = parameter.span;
+    let Place { site, form, .. } = place;
+    let mut read = Read::defaults(site.address, place.security.options());
+    for parameter in site.query.into_iter().flat_map(query::parameters) {
         let (name, key) = parameter.decoded_name()?;
         let value = parameter.value.decoded(true)?;
-        let named = |reason: &str| span.error(format!("{name} {reason}"));
         if !parameter.is_set() && parameter.kind() != Kind::Unknown {
-            return Err(span.error(format!("{} {NO_VALUE}", shown(parameter.name))));
+            return Err(parameter.span.error(format!("{} {NO_VALUE}", shown(parameter.name))));
         }
-        if own(&Given { name: &name, key: key.as_deref(), value: &value, span })? {
-            continue;
-        }
-        match (name.as_str(), key.as_deref()) {
-            ("weight", None) => host.weight = weight(&value).map_err(named)?,
-            // The cluster handler of phpredis takes 0 for "not given".
-            ("timeout", None) if place.form == Form::Cluster => {
-                host.timeout = timeout_or_zero(&value).map_err(named)?;
-            }
-            ("timeout", None) => host.timeout = timeout(&value).map_err(named)?,
-            ("read_timeout", None) => host.read_timeout = timeout_or_zero(&value).map_err(named)?,
-            ("persistent", None) => host.persistent = switch(&value).map_err(named)?,
-            ("persistent_id", None) => {
-                host.persistent_id = Some(value).filter(|id| !id.is_empty());
-            }
-            ("max_connection_age", None) => {
-                let what = "must be a number of seconds, from 0 (no limit) to 1000000000";
-                host.max_connection_age = seconds(&value).ok_or(what).map_err(named)?;
-            }
-            ("retry_interval", None) => {
-                let pause = number(&value).map_err(named)?;
-                host.retry_interval = Duration::from_millis(pause.into());
-            }
-            ("database", None) => database = Some(number(&value).map_err(named)?),
-            ("prefix", None) => host.prefix = Some(value),
-            ("auth", key) => auth.add(key, value, span)?,
-            ("stream", Some(option)) => stream(&mut host, option, value, &parameter)?,
-            ("stream", None) => {
-                return Err(span.error("stream needs an option, e.g. stream[cafile]="));
-            }
-            _ => warnings.push(format!(
+        let given = Given { name: &name, key: key.as_deref(), value: &value, span: parameter.span };
+        if !own(&given)? && !read.take(&given, &parameter, form)? {
+            warnings.push(format!(
                 "unknown parameter '{}' at offset {} of session.save_path is ignored",
                 shown(parameter.name),
-                span.at(),
-            )),
+                parameter.span.at(),
+            ));
         }
     }
-    // What stands in the path counts for nothing or says the same.
-    host.database = match (place.site.database, database) {
-        (None, database) => database.unwrap_or(0),
-        (Some(path), None) if place.form != Form::Tcp => path,
-        (Some(path), database) if path == database.unwrap_or(0) => path,
-        (Some(path), Some(database)) => {
-            return Err(
-                part.error(format!("/{path} and database={database} differ: keep one of them"))
-            );
-        }
-        (Some(path), None) => {
-            return Err(part.error(match is_beside_phpredis() {
-                true => format!(
-                    "phpredis ignores /{path} here: write ?database={path}, or redis:// or rediss://"
-                ),
-                false => format!(
-                    "/{path} is a database only with redis:// or rediss://: write one of these, \
-                     or ?database={path}"
-                ),
-            }));
-        }
-    };
+    let Read { mut host, database: of_query, auth } = read;
+    host.database = database(site.database, of_query, form, part)?;
     host.auth = match (place.auth, auth.finish(part)?) {
         (Some(one), Some(other)) if one != other => {
             return Err(part.error("auth= and the login before the @ differ: keep one of them"));
@@ -148,6 +85,102 @@ pub(super) fn host(
         (one, other) => one.or(other),
     };
     Ok(host)
+}
+
+/// What a query has said so far.
+struct Read {
+    host: Host,
+    database: Option<u32>,
+    auth: AuthParameters,
+}
+
+impl Read {
+    fn defaults(address: Address, tls: Option<Tls>) -> Self {
+        let host = Host {
+            address,
+            tls,
+            weight: 1,
+            timeout: DEFAULT_TIMEOUT,
+            read_timeout: DEFAULT_TIMEOUT,
+            persistent: true,
+            persistent_id: None,
+            max_connection_age: DEFAULT_AGE,
+            retry_interval: Duration::ZERO,
+            database: 0,
+            prefix: None,
+            auth: None,
+        };
+        Self { host, database: None, auth: AuthParameters::new("auth") }
+    }
+
+    /// Takes one parameter; false where there is none of that name.
+    fn take(
+        &mut self,
+        given: &Given<'_>,
+        parameter: &Parameter<'_>,
+        form: Form,
+    ) -> Result<bool, SpanError> {
+        let Given { name, key, value, span } = *given;
+        let host = &mut self.host;
+        let named = |reason: &str| span.error(format!("{name} {reason}"));
+        match (name, key) {
+            ("weight", None) => host.weight = weight(value).map_err(named)?,
+            // The cluster handler of phpredis takes 0 for "not given".
+            ("timeout", None) if form == Form::Cluster => {
+                host.timeout = timeout_or_zero(value).map_err(named)?;
+            }
+            ("timeout", None) => host.timeout = timeout(value).map_err(named)?,
+            ("read_timeout", None) => host.read_timeout = timeout_or_zero(value).map_err(named)?,
+            ("persistent", None) => host.persistent = switch(value).map_err(named)?,
+            ("persistent_id", None) => {
+                host.persistent_id = Some(value.to_owned()).filter(|id| !id.is_empty());
+            }
+            ("max_connection_age", None) => {
+                let what = "must be a number of seconds, from 0 (no limit) to 1000000000";
+                host.max_connection_age = seconds(value).ok_or(what).map_err(named)?;
+            }
+            ("retry_interval", None) => {
+                let pause = number(value).map_err(named)?;
+                host.retry_interval = Duration::from_millis(pause.into());
+            }
+            ("database", None) => self.database = Some(number(value).map_err(named)?),
+            ("prefix", None) => host.prefix = Some(value.to_owned()),
+            ("auth", key) => self.auth.add(key, value.to_owned(), parameter.span)?,
+            ("stream", Some(option)) => stream(host, option, value.to_owned(), parameter)?,
+            ("stream", None) => {
+                return Err(span.error("stream needs an option, e.g. stream[cafile]="));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// The database, by the number in the path and by the parameter of that name.
+/// Where both are given they say the same.
+fn database(
+    of_path: Option<u32>,
+    of_query: Option<u32>,
+    form: Form,
+    part: Span<'_>,
+) -> Result<u32, SpanError> {
+    let Some(path) = of_path else { return Ok(of_query.unwrap_or(0)) };
+    match of_query {
+        None if form != Form::Tcp => Ok(path),
+        _ if path == of_query.unwrap_or(0) => Ok(path),
+        Some(database) => {
+            Err(part.error(format!("/{path} and database={database} differ: keep one of them")))
+        }
+        None => Err(part.error(match is_beside_phpredis() {
+            true => format!(
+                "phpredis ignores /{path} here: write ?database={path}, or redis:// or rediss://"
+            ),
+            false => format!(
+                "/{path} is a database only with redis:// or rediss://: write one of these, \
+                 or ?database={path}"
+            ),
+        })),
+    }
 }
 
 fn stream(
