@@ -124,7 +124,7 @@ impl Keys {
         let session = [prefix.as_bytes(), sid.as_bytes()].concat();
         let companion = |end: &str| [session.as_slice(), end.as_bytes()].concat();
         let [lock, baton, waiters] = COMPANIONS.map(companion);
-        Self { lock, baton, waiters, session }
+        Self { session, lock, baton, waiters }
     }
 
     /// The keys of `sid` under `prefix`, all in one slot of a cluster.

@@ -92,7 +92,7 @@ const RENEWED_LEASE: Duration = Duration::from_secs(10);
 /// Longest lease, so that Redis can count its milliseconds.
 const MAX_LEASE: Duration = Duration::from_secs(i32::MAX as u64);
 const DEFAULT_RETRIES: u32 = 100;
-const DEFAULT_WAIT: Duration = Duration::from_micros(20_000);
+const DEFAULT_WAIT: Duration = Duration::from_millis(20);
 
 impl LockNumbers {
     /// Lease, and whether it is renewed.

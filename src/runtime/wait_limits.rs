@@ -58,7 +58,7 @@ impl WaitLimits {
                         host = server,
                         reason,
                         "blocking waits end after whole seconds here"
-                    )
+                    );
                 }
             }
         }

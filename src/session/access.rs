@@ -82,7 +82,7 @@ impl Handler {
             "read",
             || self.locks.backend.name(&request.location),
             outcome.as_ref().map(|outcome| match outcome {
-                Poll::Ready(Acquired::Session(data)) => size(data),
+                Poll::Ready(Acquired::Session(data)) => size(data.as_ref()),
                 Poll::Ready(Acquired::ExistenceMismatch) | Poll::Pending => 0,
             }),
         );
@@ -234,7 +234,7 @@ impl Handler {
             Ok((data, Left::Endless))
         };
         let (data, left) =
-            self.execute_routed(routing, "read", sid, |(data, _)| size(data), read)?;
+            self.execute_routed(routing, "read", sid, |(data, _)| size(data.as_ref()), read)?;
         let is_short = match (left, refresh) {
             (Left::Time(left), Refresh::Below(_, short)) => left < short,
             (Left::Hidden, _) => {
@@ -324,8 +324,8 @@ impl Handler {
     }
 }
 
-pub(super) fn size(data: &Option<Vec<u8>>) -> usize {
-    data.as_ref().map_or(0, Vec::len)
+pub(super) fn size(data: Option<&Vec<u8>>) -> usize {
+    data.map_or(0, Vec::len)
 }
 
 pub(super) fn no_data<T>(_: &T) -> usize {

@@ -168,8 +168,8 @@ impl Handler {
         }
         let lookahead = match self.acquire_or_read(sid, Existence::Unused, Refresh::Never) {
             Ok(Poll::Ready(Acquired::Session(data))) => Ok(data),
-            Ok(Poll::Ready(Acquired::ExistenceMismatch) | Poll::Pending) => return false,
-            Err(Error::Busy { .. }) => return false,
+            Ok(Poll::Ready(Acquired::ExistenceMismatch) | Poll::Pending)
+            | Err(Error::Busy { .. }) => return false,
             Err(error) => Err(error),
         };
         self.sessions.update(sid, |entry| entry.read_ahead(lookahead));

@@ -129,7 +129,7 @@ impl<'a> Model<'a> {
         outcome.unwrap()
     }
 
-    fn reads_only(&self, who: usize) -> bool {
+    fn reads_only(who: usize) -> bool {
         who >= WRITERS
     }
 

@@ -38,7 +38,8 @@ pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
         let path = entry.path();
         if name.starts_with('.') || name.starts_with("target") {
             continue;
-        } else if entry.file_type().unwrap().is_dir() {
+        }
+        if entry.file_type().unwrap().is_dir() {
             found.extend(files(&path, extension));
         } else if path.extension().is_some_and(|found| found == extension) {
             found.push(path);

@@ -16,7 +16,7 @@ const WORKERS: usize = 4;
 const REQUESTS: usize = 40;
 
 /// What else a request may do than count in a session.
-const SCENES: &str = r#"
+const SCENES: &str = r"
     function scene(array $settings, array $options, callable $rest) {
         foreach ($settings as $name => $value) ini_set($name, $value);
         session_id('scene');
@@ -39,16 +39,16 @@ const SCENES: &str = r#"
     scene([], [], fn () => session_gc());
     scene([], [], fn () => session_destroy());
     echo 'done';
-"#;
+";
 
 /// Reads a session that others hold.
-const LOOK: &str = r#"
+const LOOK: &str = r"
     for ($turn = 0; $turn < 50; $turn++) {
         session_id(getenv('ID'));
         session_start();
         session_write_close();
     }
-"#;
+";
 
 /// The words of a command line.
 fn words(line: &str) -> Vec<String> {

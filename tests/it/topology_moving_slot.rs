@@ -120,7 +120,8 @@ fn sessions_of_a_slot_between_two_nodes_are_served_without_delay() {
             visit(&site, id, COUNT, count);
         }
         visit(&site, other, COUNT, "4");
-        let keys: Vec<String> = cluster.nodes().iter().flat_map(|node| node.keys()).collect();
+        let keys: Vec<String> =
+            cluster.nodes().iter().flat_map(super::support::servers::RedisServer::keys).collect();
         assert_eq!(keys.len(), 6, "nothing is left behind: {keys:?}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::cluster::{Cluster, ask, session_key};
+use crate::support::cluster::{Cluster, ClusterOptions, ask, session_key};
 use crate::support::php::{Php, Running};
 use crate::support::process::wait_until;
 use crate::support::sentinel::{Sentinel, SentinelOptions};
@@ -67,7 +67,7 @@ fn php(handler: &str, save_path: &str) -> Php {
 
 #[test]
 fn a_slot_that_moves_takes_its_waiters_along() {
-    let cluster = Cluster::start(Default::default());
+    let cluster = Cluster::start(ClusterOptions::default());
     let id = &cluster.spread_ids(1)[0];
     let key = session_key(id);
     let php = php("rediscluster", &cluster.save_path(&[0, 1, 2], ""));

@@ -2,7 +2,7 @@
 //! nothing is copied.
 
 /// What is left of an encoding.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Der<'a>(pub &'a [u8]);
 
 /// One element.

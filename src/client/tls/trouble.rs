@@ -64,7 +64,7 @@ fn of_alert(alert: AlertDescription, tls: &Tls) -> String {
     use AlertDescription as Alert;
     let shown = tls.local_cert.as_ref().map(|file| file.display().to_string());
     let reason = match (alert, shown) {
-        (Alert::CertificateRequired, None) | (Alert::BadCertificate, None) => {
+        (Alert::CertificateRequired | Alert::BadCertificate, None) => {
             "the server requires a client certificate: set stream[local_cert]= and \
              stream[local_pk]="
                 .into()

@@ -5,7 +5,7 @@
 pub(super) struct Call {
     pub(super) name: &'static str,
     before: &'static str,
-    call: &'static str,
+    code: &'static str,
     strict: bool,
     /// What is stored then, if it is something else.
     pub(super) done: Option<Stored>,
@@ -47,10 +47,10 @@ pub(super) const CALLS: [Call; 10] = [
 pub(super) const fn call(
     name: &'static str,
     before: &'static str,
-    call: &'static str,
+    code: &'static str,
     done: Option<Stored>,
 ) -> Call {
-    Call { name, before, call, strict: false, done, locked_only: false, in_turn: false }
+    Call { name, before, code, strict: false, done, locked_only: false, in_turn: false }
 }
 
 impl Call {
@@ -59,7 +59,7 @@ impl Call {
     }
 
     pub(super) fn script(&self, control: u16) -> String {
-        let (strict, before, call) = (i32::from(self.strict), self.before, self.call);
+        let (strict, before, call) = (i32::from(self.strict), self.before, self.code);
         let begin =
             if self.reads() { String::new() } else { format!("session_id('alice'); {STARTED}") };
         let end = match (self.reads(), self.in_turn) {

@@ -28,7 +28,7 @@ impl Model<'_> {
         if self.tickets[who].is_none() {
             self.tokens[who] = Token::new("").unwrap();
         }
-        let (token, reads_only) = (self.tokens[who].clone(), self.reads_only(who));
+        let (token, reads_only) = (self.tokens[who].clone(), Self::reads_only(who));
         let (ticket, in_line) = self.ticket(who);
         let reply = self.run(|scripts, keys| {
             let waiter = waiter_state(ticket.as_ref(), in_line);
@@ -101,7 +101,7 @@ impl Model<'_> {
     }
 
     pub(super) fn claim(&mut self, who: usize, baton: &[u8], again: bool) -> Checked {
-        let reads_only = self.reads_only(who);
+        let reads_only = Self::reads_only(who);
         let early = self.handed.elapsed() < EARLY / 2;
         let reply = self.reply_to_claim(who, baton);
         let given = self.lock == Lock::Handed(baton.to_vec());
@@ -154,7 +154,7 @@ impl Model<'_> {
         let (token, (ticket, in_line)) = (&self.tokens[who], self.ticket(who));
         self.run(|scripts, keys| {
             let waiter = waiter_state(ticket.as_ref(), in_line);
-            if self.reads_only(who) {
+            if Self::reads_only(who) {
                 scripts.peek(keys, token, None, Existence::Any, waiter, baton)
             } else {
                 let received = ReceivedBaton { waiter, baton };

@@ -101,7 +101,7 @@ fn a_shard_that_is_down_leaves_the_others_alone() {
         let visit = site.visit(&ids[0], COUNT);
         println!("{:?} {}", visit.took, visit.warnings.join("\n"));
         assert!(visit.warnings[0].contains(&address), "{visit:?}");
-        assert!(visit.took < Duration::from_millis(2_000), "{visit:?}");
+        assert!(visit.took < Duration::from_secs(2), "{visit:?}");
         for id in &ids[1..] {
             let visit = site.visit(id, COUNT);
             assert!(visit.took < Duration::from_millis(500), "{visit:?}");
@@ -114,5 +114,5 @@ fn a_shard_that_is_down_leaves_the_others_alone() {
     });
     let visit = site.visit(&ids[0], COUNT);
     println!("{:?} {}", visit.took, visit.warnings.join("\n"));
-    assert!(visit.took < Duration::from_millis(2_000), "{visit:?}");
+    assert!(visit.took < Duration::from_secs(2), "{visit:?}");
 }

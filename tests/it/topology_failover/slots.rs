@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{MAX_MOVED, alone, clustered, judge, settle, stored_in, warmed_up};
-use crate::support::cluster::{Cluster, session_key};
+use crate::support::cluster::{Cluster, ClusterOptions, session_key};
 use crate::support::site::Site;
 
 #[test]
@@ -35,7 +35,7 @@ fn slots_of_sessions_in_use_move_to_another_node() {
 #[test]
 fn a_session_between_two_nodes_is_read_and_written_without_delay() {
     let _alone = alone();
-    let cluster = Cluster::start(Default::default());
+    let cluster = Cluster::start(ClusterOptions::default());
     let unlocked = [("redis.session.locking_enabled", "0")];
     let site = Site::start(&clustered(&cluster, "", &unlocked));
     let id = &cluster.spread_ids(1)[0];

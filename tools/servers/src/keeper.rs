@@ -5,6 +5,7 @@ use crate::exit_code;
 use servers::folder::Folder;
 use servers::topology::{Running, Wish};
 use servers::{Result, wait};
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ fn start(wish: Wish, folder: &Folder) -> Result<Running> {
     let running = Running::start(wish)?;
     let mut lines = format!("SERVERS_FOLDER={}\n", folder.path().display());
     for (name, value) in running.environment() {
-        lines += &format!("{name}={value}\n");
+        let _ = writeln!(lines, "{name}={value}");
     }
     // Whoever does not read it any more has closed our standard input, too.
     let _ = io::stdout().write_all((lines + "\n").as_bytes());

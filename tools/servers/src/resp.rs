@@ -4,6 +4,7 @@
 //! which has neither TLS nor a proxy.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -86,7 +87,7 @@ impl Client {
     pub fn ask(&mut self, command: &[&str]) -> io::Result<Value> {
         let mut packed = format!("*{}\r\n", command.len());
         for word in command {
-            packed += &format!("${}\r\n{word}\r\n", word.len());
+            let _ = write!(packed, "${}\r\n{word}\r\n", word.len());
         }
         self.0.get_mut().write_all(packed.as_bytes())?;
         self.read()

@@ -147,7 +147,7 @@ impl Wish {
             (Some(user), Some(password)) => parameters
                 .extend([user, password].map(|word| format!("auth[]={}", percent_encoded(word)))),
             (None, Some(password)) => {
-                parameters.push(format!("auth={}", percent_encoded(password)))
+                parameters.push(format!("auth={}", percent_encoded(password)));
             }
             (_, None) => {}
         }
@@ -253,7 +253,7 @@ impl Running {
             Topology::Tcp => with(format!("tcp://{}", all.concat()), &[]),
             Topology::Tls => with(format!("tls://{}", all.concat()), &[]),
             Topology::Unix => {
-                let sockets = self.servers.iter().map(|server| server.socket());
+                let sockets = self.servers.iter().map(super::server::Server::socket);
                 let socket: String = sockets.map(|socket| socket.display().to_string()).collect();
                 with(format!("unix://{socket}"), &[])
             }
