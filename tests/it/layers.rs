@@ -8,9 +8,10 @@ mod paths;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::PathBuf;
 
 use crate::pages::source::sources;
-use crate::pages::{read, root};
+use crate::pages::{files, read, root};
 
 /// From top to bottom, as `src/lib.rs` lists them.
 const LAYERS: [&str; 11] = [
@@ -125,4 +126,14 @@ fn the_map_lists_the_layers_in_their_order() {
 fn the_extension_has_few_rooms() {
     let rooms = fs::read_dir(root().join("src")).unwrap().count();
     assert!(rooms <= 12, "{rooms}");
+}
+
+/// Of Rust; clippy counts the lines of functions.
+#[test]
+fn no_file_has_more_than_400_lines() {
+    let folders = ["src", "tests", "tools", "bench", "fuzz"];
+    let all = folders.map(|folder| files(&root().join(folder), "rs"));
+    let lines = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().count();
+    let long: Vec<_> = all.iter().flatten().filter(|path| lines(path) > 400).collect();
+    assert!(all.iter().flatten().count() > 150 && long.is_empty(), "{long:#?}");
 }
