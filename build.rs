@@ -17,7 +17,7 @@ mod php {
     use std::process::Command;
 
     /// What we use of PHP that ext-php-rs has no binding for.
-    const FUNCTIONS: [&str; 13] = [
+    const FUNCTIONS: [&str; 14] = [
         "_php_find_ps_module",
         "display_ini_entries",
         "php_output_get_level",
@@ -28,6 +28,7 @@ mod php {
         "zend_ini_long",
         "zend_ini_register_displayer",
         "zend_ini_string_ex",
+        "zend_memory_usage",
         "zend_observer_error_register",
         "zend_restore_ini_entry",
         "zend_update_property_stringl",

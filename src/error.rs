@@ -23,31 +23,15 @@ pub enum Error {
          like seed[]=host:port&seed[]=host:port; for anything else use redis"
     )]
     NoSeeds,
-    /// Sessions of the fleet may be compressed, which would be read as garbage.
-    #[error(
-        "redis.session.compression = {0} is not supported by redis_session: set it to none on \
-         every node, and let the compressed sessions expire first"
-    )]
-    Compression(String),
-    /// phpredis has compressed this session.
-    #[error(
-        "The session on {host} is compressed ({codec}), which is not supported yet: phpredis has \
-         written it with redis.session.compression; set that to none on every node, and let such \
-         sessions expire"
-    )]
-    Compressed {
+    /// What is stored is compressed, and cannot be decompressed: it is kept.
+    #[error("Failed to decompress session data ({codec}): the session on {host} {reason}")]
+    Decompress {
+        /// With what it is compressed.
+        codec: String,
         /// The server, without credentials.
         host: String,
-        /// With what.
-        codec: String,
-    },
-    /// It begins as one that phpredis has compressed.
-    #[error("The session on {host} begins like one compressed with {codec}, but is damaged")]
-    Damaged {
-        /// The server, without credentials.
-        host: String,
-        /// With what.
-        codec: String,
+        /// Why not.
+        reason: String,
     },
     /// The session id cannot name a key; nothing was sent.
     #[error("Invalid session key: {0}")]
@@ -192,9 +176,7 @@ impl Error {
             Self::Write(cause) | Self::Release(cause) => cause.is_unreachable(),
             Self::SavePath(_)
             | Self::NoSeeds
-            | Self::Compression(_)
-            | Self::Compressed { .. }
-            | Self::Damaged { .. }
+            | Self::Decompress { .. }
             | Self::Sid(_)
             | Self::Refused { .. }
             | Self::Unconfirmed { .. }

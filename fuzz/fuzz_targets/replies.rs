@@ -3,11 +3,12 @@
 //! does not panic.
 #![no_main]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+mod limited;
 
 use libfuzzer_sys::fuzz_target;
+use limited::Limited;
 use redis::Value;
 use redis_session::client::resp::Reader;
 use redis_session::config::server::Address;
@@ -19,28 +20,8 @@ use redis_session::topology::sentinel::parse_report;
 /// doubling once that has arrived, which no input here does.
 const LIMIT: usize = 8 << 20;
 
-/// Counts, and ends the process at the limit.
-struct Limited(AtomicUsize);
-
-// SAFETY: the system's allocator does the work.
-unsafe impl GlobalAlloc for Limited {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if self.0.fetch_add(layout.size(), Ordering::Relaxed) + layout.size() > LIMIT {
-            std::process::abort();
-        }
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        self.0.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: passed on.
-        unsafe { System.dealloc(start, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Limited = Limited(AtomicUsize::new(0));
+static ALLOCATOR: Limited<LIMIT> = Limited::new();
 
 /// Gives `step` bytes at a time.
 struct Packets<'a> {

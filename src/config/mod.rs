@@ -1,9 +1,10 @@
 //! What the user configured: INI settings, and what a save path means.
 //!
-//! [`server`], [`auth`] and [`tls`] are what connections are made from; they
+//! [`compression`] says how sessions are stored. [`server`], [`auth`] and [`tls`] are what connections are made from; they
 //! know nothing of the parser in [`save_path`].
 
 pub mod auth;
+pub mod compression;
 pub mod save_path;
 pub mod server;
 pub mod settings;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::config::compression::Compression;
+
 /// Longest time to live, in seconds: Redis and phpredis stop at 2^31 - 1.
 const MAX_TTL: i64 = i32::MAX as i64;
 /// Time to live where `session.gc_maxlifetime` is no time at all: PHP's default.
@@ -10,6 +12,9 @@ const DEFAULT_TTL: i64 = 1440;
 
 /// A page that takes longer than this is a rare one.
 const LONG_PAGE: Duration = Duration::from_secs(30);
+
+/// The largest session, in bytes: what Redis keeps under one key.
+pub const MAX_SIZE: usize = 512 << 20;
 
 /// Everything a session needs to know, read once when it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +39,31 @@ pub struct Settings {
     /// `redis_session.wait_replicas`: how many replicas must have a write
     /// before it counts. Defaults to 0.
     pub wait_replicas: u32,
+    /// How sessions are compressed when they are written, or none for not at all.
+    /// Defaults to none.
+    pub compression: Option<Compression>,
+    /// How many bytes PHP may take for a session: what `memory_limit` leaves.
+    pub memory: usize,
     /// `redis.session.locking_enabled`: how to lock, or none for not at all.
     /// Defaults to none.
     pub lock: Option<LockPolicy>,
+}
+
+/// How many bytes `memory_limit` leaves while `used` are used; at most what Redis
+/// keeps under one key. PHP reads a number with K, M or G, and -1 is no limit.
+pub fn memory_left(memory_limit: &str, used: usize) -> usize {
+    let text = memory_limit.trim();
+    let (digits, shift) = match text.as_bytes() {
+        [digits @ .., b'k' | b'K'] => (digits, 10),
+        [digits @ .., b'm' | b'M'] => (digits, 20),
+        [digits @ .., b'g' | b'G'] => (digits, 30),
+        digits => (digits, 0),
+    };
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.trim().parse().ok());
+    match number.map(|number: i64| usize::try_from(number)) {
+        Some(Ok(number)) => number.saturating_mul(1 << shift).saturating_sub(used).min(MAX_SIZE),
+        Some(Err(_)) | None => MAX_SIZE,
+    }
 }
 
 /// What a request that will not write does about the lock.
@@ -188,6 +215,17 @@ impl From<Ttl> for Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_limit_is_read_as_php_reads_it() {
+        assert_eq!(memory_left("128M", 1 << 20), 127 << 20);
+        assert_eq!(memory_left(" 2097152 ", 0), 2 << 20);
+        assert_eq!(memory_left("64k", 65_537), 0);
+        assert_eq!(memory_left("1g", 0), MAX_SIZE);
+        for endless in ["-1", "", "much", "99999999999G"] {
+            assert_eq!(memory_left(endless, 5), MAX_SIZE, "{endless}");
+        }
+    }
 
     const NUMBERS: LockNumbers =
         LockNumbers { expire: 0, max_execution_time: 0, retries: 100, wait_time: 20_000 };

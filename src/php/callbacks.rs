@@ -197,11 +197,7 @@ unsafe fn open(serves: HandlerKind, mod_data: ModData, save_path: Text) -> zend_
     #[cfg(not(open_takes_zend_string))]
     let save_path = unsafe { CStr::from_ptr(save_path) }.to_bytes();
     let settings = ini::settings();
-    let compression = ini::compression();
     let opened = attempt(|| {
-        if let Some(kind) = compression {
-            return Err(Error::Compression(kind));
-        }
         let save_path = String::from_utf8_lossy(save_path);
         // SAFETY: `mod_data` is PHP's, and no other reference is around.
         match unsafe { handler(mod_data) } {

@@ -19,7 +19,8 @@ use ext_php_rs::zend::IniEntryDef;
 
 use super::ffi::{zend_alter_ini_entry, zend_ini_long, zend_ini_string_ex, zend_restore_ini_entry};
 use super::{boundary, request};
-use crate::config::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl};
+use crate::config::compression::{Compression, parse_codec};
+use crate::config::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl, memory_left};
 use crate::log;
 use crate::registry;
 
@@ -29,7 +30,7 @@ const RUNTIME: c_int = 1 << 4;
 const USER: c_int = 1;
 
 /// Every entry: name, default, and who may change it.
-const ENTRIES: [(&CStr, &CStr, Permission); 16] = [
+const ENTRIES: [(&CStr, &CStr, Permission); 18] = [
     (c"redis.session.locking_enabled", c"0", Permission::All),
     (c"redis.session.lock_expire", c"0", Permission::All),
     (c"redis.session.lock_retries", c"100", Permission::All),
@@ -37,6 +38,8 @@ const ENTRIES: [(&CStr, &CStr, Permission); 16] = [
     (c"redis.session.lock_failure_readonly", c"0", Permission::All),
     (c"redis.session.early_refresh", c"0", Permission::All),
     (c"redis.session.compression", c"none", Permission::All),
+    (c"redis.session.compression_level", c"3", Permission::All),
+    (c"redis_session.compression_threshold", c"1024", Permission::All),
     (c"redis_session.lock_max_waiters", c"0", Permission::All),
     (c"redis_session.read_only", c"0", Permission::All),
     (c"redis_session.read_only_wait", c"1", Permission::All),
@@ -168,12 +171,12 @@ pub unsafe fn end_visit() {
 /// The settings as they are now. The log starts with the first of them: not
 /// earlier, as PHP-FPM's workers do not exist yet when the module starts.
 pub fn settings() -> Settings {
+    let text = |name| string(name).unwrap_or_default().to_string_lossy();
     if !log::is_started() {
         registry::limit(
             long(c"redis_session.max_connections").try_into().unwrap_or(0),
             long(c"redis_session.max_servers").try_into().unwrap_or(0),
         );
-        let text = |name| string(name).unwrap_or_default().to_string_lossy();
         let (target, level) = (text(c"redis_session.log"), text(c"redis_session.log_level"));
         if let Err(reason) = log::start(&target, &level) {
             boundary::warn(&reason);
@@ -194,6 +197,8 @@ pub fn settings() -> Settings {
         },
         failover: seconds(c"redis_session.failover_timeout"),
         wait_replicas: long(c"redis_session.wait_replicas").try_into().unwrap_or(0),
+        compression: compression(),
+        memory: memory_left(&text(c"memory_limit"), request::memory_used()),
         lock: on(c"redis.session.locking_enabled").then(lock_policy),
     }
 }
@@ -229,10 +234,18 @@ fn on(name: &CStr) -> bool {
     }
 }
 
-/// The compression that phpredis peers use, if any.
-pub fn compression() -> Option<String> {
-    let word = string(c"redis.session.compression")?.to_string_lossy();
-    (!matches!(word.as_ref(), "" | "none")).then(|| word.into_owned())
+/// How sessions are compressed. Warns of a codec that is not known.
+fn compression() -> Option<Compression> {
+    let name = string(c"redis.session.compression")?.to_string_lossy();
+    let codec = parse_codec(&name).unwrap_or_else(|refusal| {
+        boundary::warn(&refusal);
+        None
+    })?;
+    Some(Compression {
+        codec,
+        level: long(c"redis.session.compression_level"),
+        threshold: long(c"redis_session.compression_threshold").try_into().unwrap_or(0),
+    })
 }
 
 /// Where sessions go, secrets included.

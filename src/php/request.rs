@@ -9,6 +9,8 @@ use ext_php_rs::ffi::{
 };
 use ext_php_rs::zend::ExecuteData;
 
+use super::ffi::zend_memory_usage;
+
 /// Bit of the executor's `flags` that says that the request is ending.
 const IN_SHUTDOWN: u8 = 1;
 /// Bit of `connection_status` that says the client is gone.
@@ -48,6 +50,12 @@ pub unsafe fn serve_signals() -> bool {
 pub fn is_ending() -> bool {
     // SAFETY: reads the globals of this thread, which live as long as PHP.
     unsafe { (*ext_php_rs_executor_globals()).flags & IN_SHUTDOWN != 0 }
+}
+
+/// How many bytes of `memory_limit` are used.
+pub fn memory_used() -> usize {
+    // SAFETY: reads the heap of this thread, which lives as long as PHP.
+    unsafe { zend_memory_usage(false) }
 }
 
 /// Whether `session_start(['read_and_close' => true])` is what is running.

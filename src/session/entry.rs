@@ -22,6 +22,21 @@ use crate::topology::{Backend, SessionLocation};
 /// that could not be seen.
 pub(super) type Lookahead = Result<Option<Vec<u8>>, Error>;
 
+/// A session that was read.
+pub(super) struct Data {
+    /// What PHP gets.
+    pub(super) session: Vec<u8>,
+    /// What is in Redis, where that differs.
+    pub(super) stored: Option<Vec<u8>>,
+}
+
+impl Data {
+    /// One that is stored as it is.
+    pub(super) fn plain(session: Vec<u8>) -> Self {
+        Self { session, stored: None }
+    }
+}
+
 /// How far the reading of a session has come.
 enum Reading {
     /// Nothing of it was read through us.
@@ -32,7 +47,7 @@ enum Reading {
     /// the same is what PHP does after a fatal error in the middle of the read.
     Pending,
     /// As above, but its data, if it was there, are here for PHP to take.
-    Parked(Option<Vec<u8>>),
+    Parked(Option<Data>),
     /// PHP has it, or has stored it.
     Known(Snapshot),
 }
@@ -48,6 +63,8 @@ enum Snapshot {
     /// The same, with all of it: needed to take a lock again that was lost in a
     /// failover.
     Data(Vec<u8>),
+    /// As above, where what is stored differs from what PHP got.
+    Encoded { stored: Vec<u8>, digest: u64 },
 }
 
 /// Whether the request may write a session.
@@ -122,14 +139,16 @@ impl Entry {
     }
 
     /// Leaves the data, if it was there, for PHP to take.
-    pub(super) fn park(&mut self, data: Option<Vec<u8>>) {
+    pub(super) fn park(&mut self, data: Option<Data>) {
         self.reading = Reading::Parked(data);
     }
 
     /// The data that are here for PHP to take; empty where there is no session.
     pub(super) fn parked(&self) -> Option<&[u8]> {
         match &self.reading {
-            Reading::Parked(data) => Some(data.as_deref().unwrap_or_default()),
+            Reading::Parked(data) => {
+                Some(data.as_ref().map(|data| data.session.as_slice()).unwrap_or_default())
+            }
             Reading::Unread | Reading::Ahead(_) | Reading::Pending | Reading::Known(_) => None,
         }
     }
@@ -142,8 +161,11 @@ impl Entry {
         let is_locked = matches!(self.access, WriteAccess::Locked(_));
         self.reading = Reading::Known(match data.take() {
             None => Snapshot::Absent,
-            Some(data) if is_locked && changing => Snapshot::Data(data),
-            Some(data) if writes_unchanged => Snapshot::Digest(digest(&data)),
+            Some(Data { session, stored }) if is_locked && changing => match stored {
+                None => Snapshot::Data(session),
+                Some(stored) => Snapshot::Encoded { stored, digest: digest(&session) },
+            },
+            Some(data) if writes_unchanged => Snapshot::Digest(digest(&data.session)),
             Some(_) => Snapshot::Present,
         });
     }
@@ -157,7 +179,8 @@ impl Entry {
     pub(super) fn existed(&self) -> Option<bool> {
         match &self.reading {
             Reading::Known(snapshot) => Some(!matches!(snapshot, Snapshot::Absent)),
-            Reading::Parked(data) | Reading::Ahead(Ok(data)) => Some(data.is_some()),
+            Reading::Parked(data) => Some(data.is_some()),
+            Reading::Ahead(Ok(data)) => Some(data.is_some()),
             Reading::Unread | Reading::Ahead(Err(_)) | Reading::Pending => None,
         }
     }
@@ -178,7 +201,9 @@ impl Entry {
     /// Whether `data` are what PHP got, for certain.
     pub(super) fn is_unchanged(&self, data: &[u8]) -> bool {
         match &self.reading {
-            Reading::Known(Snapshot::Digest(before)) => *before == digest(data),
+            Reading::Known(Snapshot::Digest(before) | Snapshot::Encoded { digest: before, .. }) => {
+                *before == digest(data)
+            }
             Reading::Known(Snapshot::Data(before)) => before == data,
             Reading::Known(Snapshot::Absent | Snapshot::Present)
             | Reading::Unread
@@ -188,8 +213,8 @@ impl Entry {
         }
     }
 
-    /// What PHP got, where that was kept whole: none inside where there was no
-    /// session. It is given away once.
+    /// What was stored when PHP got it, where that was kept whole: none inside where
+    /// there was no session. It is given away once.
     pub(super) fn take_snapshot(&mut self) -> Option<Option<Vec<u8>>> {
         let Reading::Known(snapshot) = &mut self.reading else { return None };
         match snapshot {
@@ -199,6 +224,11 @@ impl Entry {
                 let data = std::mem::take(data);
                 *snapshot = Snapshot::Present;
                 Some(Some(data))
+            }
+            Snapshot::Encoded { stored, digest } => {
+                let stored = std::mem::take(stored);
+                *snapshot = Snapshot::Digest(*digest);
+                Some(Some(stored))
             }
         }
     }

@@ -17,7 +17,8 @@ use crate::key::{Sid, SidBuf};
 use crate::lock::acquire::{Acquired, Acquisition};
 use crate::lock::locks::Locks;
 use crate::lock::scripts::Existence;
-use crate::session::entry::{Entries, Entry};
+use crate::session::codec::{self, DecompressError};
+use crate::session::entry::{Data, Entries, Entry};
 use crate::session::stored_form::{self, Form};
 
 /// What a save handler's name stands for.
@@ -194,25 +195,29 @@ impl Handler {
                 Poll::Pending => return Ok(Poll::Pending),
             },
         };
-        if let Some(data) = &data {
-            self.refuse_compressed(sid, data)?;
-        }
+        let data = data.map(|stored| self.decode(sid, stored)).transpose()?;
         self.sessions.update(sid, |entry| entry.park(data));
         Ok(Poll::Ready(()))
     }
 
-    /// PHP would make nonsense of what is compressed, and store that.
-    fn refuse_compressed(&mut self, sid: Sid<'_>, data: &[u8]) -> Result<(), Error> {
-        let form = stored_form::form(data);
-        if let Form::Plain = form {
-            return Ok(());
-        }
-        let location = self.location(sid)?;
-        let host = self.locks.backend.name(&location);
-        match form {
-            Form::Plain => Ok(()),
-            Form::Compressed(codec) => Err(Error::Compressed { host, codec: codec.to_string() }),
-            Form::Damaged(codec) => Err(Error::Damaged { host, codec: codec.to_string() }),
+    /// The session that `stored` is. PHP would make nonsense of what it cannot be,
+    /// and store that.
+    fn decode(&mut self, sid: Sid<'_>, stored: Vec<u8>) -> Result<Data, Error> {
+        let expected = self.settings.compression.map(|wanted| wanted.codec);
+        let (codec, outcome) = match stored_form::form(&stored, expected) {
+            Form::Plain => return Ok(Data::plain(stored)),
+            Form::Compressed(codec) => {
+                (codec, codec::decompress(&stored, codec, self.settings.memory))
+            }
+            Form::Damaged(codec) => (codec, Err(DecompressError::Damaged)),
+        };
+        match outcome {
+            Ok(session) => Ok(Data { session, stored: Some(stored) }),
+            Err(reason) => {
+                let location = self.location(sid)?;
+                let (codec, host) = (codec.to_string(), self.locks.backend.name(&location));
+                Err(Error::Decompress { codec, host, reason: reason.to_string() })
+            }
         }
     }
 

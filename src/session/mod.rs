@@ -8,9 +8,11 @@
 //! | `access` | reaching the servers: with the lock, without it, releasing it |
 //! | `entry` | what is known of each session, and which states it can be in |
 //! | [`store`] | operations without a lock |
-//! | [`stored_form`] | what others' handlers have stored |
+//! | [`stored_form`] | in which form a session is stored, told by its bytes |
+//! | [`codec`] | compressing and decompressing |
 
 mod access;
+pub mod codec;
 mod entry;
 pub mod handler;
 pub mod store;

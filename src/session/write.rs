@@ -14,6 +14,7 @@ use crate::key::Sid;
 use crate::lock::held::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts, WriteOptions};
 use crate::session::access::no_data;
+use crate::session::codec;
 use crate::session::entry::{Denial, Entry};
 use crate::session::handler::{Handler, WriteCause};
 use crate::session::store::Store;
@@ -67,11 +68,12 @@ impl Handler {
                 Poll::Pending => return Ok(Poll::Pending),
             },
         };
-        let mut sent = self.send(sid, held.as_deref(), data, ttl);
+        let stored = codec::encode(data, settings.compression.as_ref());
+        let mut sent = self.send(sid, held.as_deref(), &stored, ttl);
         if let Ok(LockedOutcome::Lost) = sent.outcome
             && self.reclaim(sid)
         {
-            sent = self.send(sid, held.as_deref(), data, ttl);
+            sent = self.send(sid, held.as_deref(), &stored, ttl);
         }
         match sent.outcome.map_err(Error::on_write)? {
             LockedOutcome::Done if settings.proxied => {}
@@ -91,7 +93,7 @@ impl Handler {
         Ok(Poll::Ready(()))
     }
 
-    /// Sends the session's data. One that was there when it was read must be there
+    /// Sends what is to be stored. A session that was there when it was read must be there
     /// still.
     fn send(&mut self, sid: Sid<'_>, held: Option<&HeldLock>, data: &[u8], ttl: Ttl) -> Sent {
         let must_exist = self.sessions.get(sid).and_then(Entry::existed) == Some(true);

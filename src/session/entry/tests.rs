@@ -11,7 +11,7 @@ fn data(text: &str) -> Option<Vec<u8>> {
 /// A session that was read as `data`, by a PHP that writes unchanged ones too.
 fn read(data: Option<Vec<u8>>) -> Entry {
     let mut entry = Entry::new(id("a"));
-    entry.park(data);
+    entry.park(data.map(Data::plain));
     entry.hand_over(true, false);
     entry
 }
@@ -31,7 +31,7 @@ fn what_the_check_of_one_id_has_found_is_for_the_read_of_that_id_alone() {
 fn data_that_php_did_not_take_are_gone_with_the_next_read() {
     let mut sessions = Entries::default();
     sessions.begin_read(id("a"));
-    sessions.update(id("a"), |entry| entry.park(data("a")));
+    sessions.update(id("a"), |entry| entry.park(data("a").map(Data::plain)));
     assert_eq!(sessions.parked(), Some(&b"a"[..]));
     sessions.begin_read(id("b"));
     assert_eq!(sessions.parked(), None);

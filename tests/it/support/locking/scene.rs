@@ -103,6 +103,8 @@ fn open(save_path: &str, policy: LockPolicy) -> Handler {
         read_only: ReadOnly::No,
         failover: Duration::ZERO,
         wait_replicas: 0,
+        compression: None,
+        memory: usize::MAX,
         lock: Some(policy),
     };
     Handler::open(HandlerKind::Anything, save_path, settings, locks_of).unwrap()
