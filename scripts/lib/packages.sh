@@ -100,6 +100,23 @@ find_cargo() {
     "${apk:+apk add cargo, or }${package:+apt-get install $package${too_old:+ (it replaces a package cargo that is older)}, or }rustup: https://rustup.rs"
 }
 
+# Puts the toolchain of CARGO first in PATH, unless PATH finds it there already:
+# when PATH changes, cargo runs the build scripts again that look for PHP in it.
+put_cargo_first() {
+  local bin
+  bin=$(dirname "$CARGO")
+  if [[ $(command -v cargo) != "$bin/cargo" || $(command -v rustc) != "$bin/rustc" ]]; then PATH=$bin:$PATH; fi
+}
+
+# Adds the folders to PATH that it lacks: Debian keeps servers where a plain
+# user's PATH does not look.
+look_for_servers() {
+  local dir
+  for dir in /usr/local/sbin /usr/sbin /sbin; do
+    if [[ :$PATH: != *:"$dir":* ]]; then PATH=$PATH:$dir; fi
+  done
+}
+
 # Looks where rustup puts cargo (under sudo: for the user who called), in PATH,
 # and where Ubuntu's versioned packages put it. Tells of others in too_old.
 look_for_cargo() {

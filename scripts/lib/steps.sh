@@ -99,10 +99,23 @@ step_clippy() {
   ((failed == 0))
 }
 
+# What --quick leaves out of the step pure: the subjects that take longest.
+readonly slow_pure_tests=(lock_renewal store_conformance)
+
 step_pure() {
+  local name skips=()
   export CARGO_TARGET_DIR=$target/pure
-  cargo_test --no-default-features
+  if [[ $quick == yes ]]; then
+    for name in "${slow_pure_tests[@]}"; do skips+=(--skip "$name::"); done
+    run_two_on_each_core
+    cargo_test --no-default-features -- "${skips[@]}"
+  else
+    cargo_test --no-default-features
+  fi
 }
+
+# Most tests of --quick wait for most of their time: two run on each core.
+run_two_on_each_core() { export NEXTEST_TEST_THREADS=$((2 * $(nproc))); }
 
 # What --quick leaves out of the step php: subjects that take a minute or more
 # each, have their times measured, or are tested without PHP as well.
@@ -115,6 +128,7 @@ step_php() {
   local name skips=()
   if [[ $quick == yes ]]; then
     for name in "${slow_tests[@]}"; do skips+=(--skip "$name::"); done
+    run_two_on_each_core
     cargo_test --test it -- "${skips[@]}"
   else
     cargo_test
