@@ -78,7 +78,7 @@ pub enum Error {
         /// What the server said where it would not tell, or cannot.
         refusal: Option<String>,
     },
-    /// Patience is at its end, and another request still has the session.
+    /// The longest wait is over, and another request still has the session.
     #[error("Failed to acquire session lock: {holder}; gave up after {:.1} s", waited.as_secs_f64())]
     Busy {
         /// Who has it.

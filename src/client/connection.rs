@@ -17,7 +17,7 @@ use crate::client::resp::{Reader, pack, protocol_error};
 use crate::client::socket::{Arrived, Socket};
 use crate::client::tls;
 use crate::config::server::{Address, Host, STILL_FILES};
-use crate::config::tls::Tls;
+use crate::config::tls::TlsOptions;
 use crate::error::Error;
 use crate::runtime::deadline::left;
 
@@ -27,7 +27,7 @@ const KEPT_BUFFER: usize = 2 << 20;
 /// A stream with TLS, and how it was asked for.
 struct Encrypted {
     stream: StreamOwned<ClientConnection, Socket>,
-    options: Tls,
+    options: TlsOptions,
 }
 
 enum Stream {

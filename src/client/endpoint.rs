@@ -111,7 +111,7 @@ impl Endpoint {
     /// See [`AttemptError`].
     pub fn send(&self, command: &[&[u8]]) -> Result<PooledConnection, AttemptError> {
         let mut checkout = self.check_out()?;
-        self.run_on(&mut checkout, |link| link.send(command))?;
+        self.run_on(&mut checkout, |connection| connection.send(command))?;
         Ok(checkout)
     }
 
@@ -121,8 +121,8 @@ impl Endpoint {
         mut exchange: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T, AttemptError> {
         let asking = self.asking;
-        let mut exchange = |link: &mut Connection| {
-            if asking { exchange(&mut Asking(link)) } else { exchange(link) }
+        let mut exchange = |connection: &mut Connection| {
+            if asking { exchange(&mut Asking(connection)) } else { exchange(connection) }
         };
         let generation = self.pool.generation.load(Ordering::Relaxed);
         if let Some(connection) = entry.live(generation, &self.host) {
@@ -198,13 +198,13 @@ impl PooledConnection {
         self.connection.as_deref().map_or(Duration::ZERO, ConnectionLike::read_timeout)
     }
 
-    /// Waits up to `patience` for the answer to what was sent, see [`ConnectionLike`].
+    /// Waits up to `poll_timeout` for the answer to what was sent, see [`ConnectionLike`].
     ///
     /// # Errors
     /// What the server answered, or what ended the connection.
-    pub fn receive(&mut self, patience: Duration) -> RedisResult<Option<redis::Value>> {
+    pub fn receive(&mut self, poll_timeout: Duration) -> RedisResult<Option<redis::Value>> {
         match self.connection.as_deref_mut() {
-            Some(connection) => connection.receive(patience),
+            Some(connection) => connection.receive(poll_timeout),
             None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
         }
     }

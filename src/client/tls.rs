@@ -28,7 +28,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::client::socket::Socket;
 use crate::config::server::{Address, Host};
-use crate::config::tls::{Tls, TlsVersion};
+use crate::config::tls::{TlsOptions, TlsVersion};
 use certificate::Certificate;
 use verify::{Trust, Verifier};
 
@@ -50,7 +50,7 @@ impl Context {
     /// # Errors
     /// Words for the operator: which file cannot be read, or is not what it
     /// should be.
-    pub fn config(&self, tls: &Tls) -> Result<Arc<ClientConfig>, String> {
+    pub fn config(&self, tls: &TlsOptions) -> Result<Arc<ClientConfig>, String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref().filter(|known| known.files.are_the_same()) {
             return Ok(known.config.clone());
@@ -68,7 +68,7 @@ impl Context {
 /// # Errors
 /// Words for the operator: which file cannot be read, or is not what it
 /// should be.
-fn client_config(tls: &Tls, files: &mut Files) -> Result<ClientConfig, String> {
+fn client_config(tls: &TlsOptions, files: &mut Files) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
     let versions = match tls.version {
         None => &[&TLS12, &TLS13][..],
@@ -98,7 +98,7 @@ fn client_config(tls: &Tls, files: &mut Files) -> Result<ClientConfig, String> {
 
 /// Our own certificate, and its key.
 fn own_certificate(
-    tls: &Tls,
+    tls: &TlsOptions,
     certificate: &Path,
     files: &mut Files,
     provider: &CryptoProvider,
@@ -219,7 +219,7 @@ fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>
 }
 
 /// Which authorities a server's certificate may come from.
-fn trust(tls: &Tls, files: &mut Files) -> Result<Trust, String> {
+fn trust(tls: &TlsOptions, files: &mut Files) -> Result<Trust, String> {
     let mut roots = RootCertStore::empty();
     let mut pinned = Vec::new();
     let mut sources = Vec::new();

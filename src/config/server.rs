@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::auth::Auth;
-use crate::config::tls::Tls;
+use crate::config::tls::TlsOptions;
 
 /// One server, and how to use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Host {
     /// Where it listens.
     pub address: Address,
     /// How to encrypt the connection; `None` is plain text.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsOptions>,
     /// Its share of the sessions, at least 1. Defaults to 1.
     pub weight: u32,
     /// The longest wait for a connection, never zero. Defaults to 5 s, where

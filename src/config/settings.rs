@@ -85,7 +85,7 @@ pub struct LockPolicy {
     /// Whether the lease starts again while the request lives.
     pub renewed: bool,
     /// The longest wait for a lock; none is for ever.
-    pub patience: Option<Duration>,
+    pub lock_wait: Option<Duration>,
     /// The longest wait at a time against a holder that hands nothing over.
     pub poll: Duration,
     /// `redis_session.lock_max_waiters`: how many requests may wait for one
@@ -140,7 +140,7 @@ impl LockNumbers {
     }
 
     /// The longest wait altogether; none is for ever.
-    pub fn patience(self) -> Option<Duration> {
+    pub fn lock_wait(self) -> Option<Duration> {
         let retries = match self.retries {
             ..0 => return None,
             0 => DEFAULT_RETRIES,
@@ -245,13 +245,13 @@ mod tests {
 
     #[test]
     fn the_longest_wait_is_retries_times_wait_time() {
-        assert_eq!(NUMBERS.patience(), Some(Duration::from_secs(2)));
+        assert_eq!(NUMBERS.lock_wait(), Some(Duration::from_secs(2)));
         let endless = LockNumbers { retries: -1, ..NUMBERS };
-        assert_eq!(endless.patience(), None);
+        assert_eq!(endless.lock_wait(), None);
         let zeros = LockNumbers { retries: 0, wait_time: 0, ..NUMBERS };
-        assert_eq!(zeros.patience(), Some(Duration::from_secs(2)));
+        assert_eq!(zeros.lock_wait(), Some(Duration::from_secs(2)));
         let absurd = LockNumbers { retries: i64::MAX, wait_time: i64::MAX, ..NUMBERS };
-        assert!(absurd.patience() > Some(Duration::from_secs(1 << 40)));
+        assert!(absurd.lock_wait() > Some(Duration::from_secs(1 << 40)));
     }
 
     #[test]

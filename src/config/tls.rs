@@ -29,7 +29,7 @@ impl fmt::Display for TlsVersion {
 /// How to encrypt a connection. Defaults to PHP's defaults: everything about
 /// the server's certificate is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
+pub struct TlsOptions {
     /// The only version to speak. Defaults to `None`: 1.3, or else 1.2.
     pub version: Option<TlsVersion>,
     /// Whether the certificate must come from a trusted authority. Defaults
@@ -57,7 +57,7 @@ pub struct Tls {
     pub sni: bool,
 }
 
-impl Default for Tls {
+impl Default for TlsOptions {
     fn default() -> Self {
         Self {
             version: None,

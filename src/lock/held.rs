@@ -50,9 +50,9 @@ impl HeldLock {
     /// repeated here, as other locks have their turn first.
     pub(super) fn renew(&self) -> Result<LockedOutcome, Error> {
         deadline::within(self.period(), || {
-            self.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, |link| {
+            self.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, |connection| {
                 let lease = self.renewed.then_some(self.lease);
-                Scripts(link).renew(&self.location.keys, &self.token, lease, self.ttl)
+                Scripts(connection).renew(&self.location.keys, &self.token, lease, self.ttl)
             })
         })
     }

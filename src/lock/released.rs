@@ -113,8 +113,9 @@ impl ReleasedLocks {
     fn repeat(&self, backend: &Backend) {
         for mut release in self.untold(|location| backend.name(location)) {
             let keys = &release.location.keys;
-            let told = backend
-                .run_once(&release.location, |link| Scripts(link).release(keys, &release.token));
+            let told = backend.run_once(&release.location, |connection| {
+                Scripts(connection).release(keys, &release.token)
+            });
             let Some((server, told)) = told else { continue };
             tracing::info!(host = %server, operation = "release again", outcome = ?told);
             if told.is_ok() {
@@ -190,8 +191,8 @@ impl ReleasedLocks {
             let told: Result<LockedOutcome, Error> = fork::kept_waiting(|| {
                 deadline::within(ASK, || {
                     let primary = ReadRouting::Primary;
-                    let told = backend.run(location, primary, Duration::ZERO, |link| {
-                        Scripts(link).release(&location.keys, &release.token)
+                    let told = backend.run(location, primary, Duration::ZERO, |connection| {
+                        Scripts(connection).release(&location.keys, &release.token)
                     });
                     if told.is_ok() {
                         self.repeat(backend);

@@ -214,7 +214,7 @@ fn lock_policy() -> LockPolicy {
     LockPolicy {
         lease,
         renewed,
-        patience: numbers.patience(),
+        lock_wait: numbers.lock_wait(),
         poll: numbers.poll(),
         max_waiters: long(c"redis_session.lock_max_waiters").try_into().unwrap_or(0),
         failure_readonly: on(c"redis.session.lock_failure_readonly"),

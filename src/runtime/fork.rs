@@ -14,7 +14,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 /// Longest wait for a thread that is at work: it waits for a server then, and
 /// not for another thread.
-const PATIENCE: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 struct Gate {
     /// The helper is to stay here.
@@ -46,7 +46,7 @@ pub fn prepare(helper: Option<&ScheduledThreadPool>) {
     gate.arrived = false;
     gate.pid = std::process::id();
     helper.execute(stay);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONGEST_WAIT;
     while !gate.arrived || gate.at_work > 0 {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

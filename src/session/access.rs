@@ -145,8 +145,8 @@ impl Handler {
             return false;
         }
         let Some(before) = self.sessions.update(sid, Entry::take_snapshot) else { return false };
-        let outcome = self.execute("reclaim", sid, no_data, |link, keys| {
-            Scripts(link).reclaim(keys, &held.token, held.lease, before.as_deref())
+        let outcome = self.execute("reclaim", sid, no_data, |connection, keys| {
+            Scripts(connection).reclaim(keys, &held.token, held.lease, before.as_deref())
         });
         matches!(outcome, Ok(LockedOutcome::Done))
     }
@@ -171,8 +171,9 @@ impl Handler {
             let has_failed = failure.as_ref().is_some_and(|(other, _)| other.server == lock.server);
             if !unreachable && !has_failed {
                 let (location, token) = (&lock.location, &lock.token);
-                let release =
-                    |link: &mut dyn ConnectionLike, keys: &Keys| Scripts(link).release(keys, token);
+                let release = |connection: &mut dyn ConnectionLike, keys: &Keys| {
+                    Scripts(connection).release(keys, token)
+                };
                 let released =
                     self.execute_at(location, ReadRouting::Primary, "release", no_data, release);
                 // One that is not ours any more needs no release.
@@ -220,8 +221,8 @@ impl Handler {
             Refresh::Below(..) if !self.locks.backend.tells_ttls() => ReadRouting::Primary,
             Refresh::Below(..) | Refresh::Never => ReadRouting::Read,
         };
-        let read = |link: &mut dyn ConnectionLike, keys: &Keys| {
-            let (mut store, key) = (Store(link), &keys.session);
+        let read = |connection: &mut dyn ConnectionLike, keys: &Keys| {
+            let (mut store, key) = (Store(connection), &keys.session);
             let data = match refresh {
                 Refresh::Always(ttl) => store.get_and_touch(key, ttl)?,
                 Refresh::Below(..) if routing == ReadRouting::Read => {
@@ -247,8 +248,9 @@ impl Handler {
             && is_short
         {
             // It will be there for a while even if this fails.
-            let _ = self
-                .execute("touch", sid, no_data, |link, keys| Store(link).touch(&keys.session, ttl));
+            let _ = self.execute("touch", sid, no_data, |connection, keys| {
+                Store(connection).touch(&keys.session, ttl)
+            });
         }
         Ok(data)
     }
@@ -293,8 +295,9 @@ impl Handler {
     ) -> Result<T, Error> {
         let stopwatch = Stopwatch::start();
         let backend = &self.locks.backend;
-        let outcome = backend
-            .run(location, routing, self.settings.failover, |link| exchange(link, &location.keys));
+        let outcome = backend.run(location, routing, self.settings.failover, |connection| {
+            exchange(connection, &location.keys)
+        });
         stopwatch.tell(operation, || backend.name(location), outcome.as_ref().map(bytes));
         outcome
     }

@@ -3,47 +3,22 @@
 //! | module | owns |
 //! |---|---|
 //! | `zstd`, `lz4`, `lzf` | one codec each |
+//! | `room` | memory for what is decompressed, and why there is none |
 //!
 //! What is written can be read by phpredis, and what it has written can be read
 //! here. What cannot be decompressed is an error, never PHP's data.
 
 mod lz4;
 mod lzf;
+mod room;
 mod zstd;
 
 use std::borrow::Cow;
-use std::fmt;
 
 use crate::config::compression::{Codec, Compression};
 use crate::session::stored_form::{Form, form};
 
-/// Why stored bytes cannot be decompressed. The text follows "the session".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DecompressError {
-    /// They are not what the codec writes.
-    Damaged,
-    /// They would need more memory than PHP has left, in bytes.
-    TooLarge {
-        /// Their size when decompressed.
-        size: usize,
-        /// What PHP has left.
-        most: usize,
-    },
-}
-
-impl fmt::Display for DecompressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged => f.write_str(
-                "is damaged: it was cut, or changed by another program; the stored data are kept",
-            ),
-            Self::TooLarge { size, most } => write!(
-                f,
-                "has {size} bytes or more, and memory_limit leaves {most}; the stored data are kept"
-            ),
-        }
-    }
-}
+pub use room::DecompressError;
 
 /// The bytes to store for `data`. Takes memory only where `compression` is wanted
 /// and helps.
@@ -79,15 +54,6 @@ pub fn decompress(stored: &[u8], codec: Codec, most: usize) -> Result<Vec<u8>, D
         Codec::Zstd => zstd::decompress(stored, most),
         Codec::Lz4 => lz4::decompress(stored, most),
         Codec::Lzf => lzf::decompress(stored, most),
-    }
-}
-
-/// Room for `size` bytes.
-fn room(size: usize, most: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut room = Vec::new();
-    match size > most || room.try_reserve_exact(size).is_err() {
-        true => Err(DecompressError::TooLarge { size, most }),
-        false => Ok(room),
     }
 }
 

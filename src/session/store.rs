@@ -31,7 +31,7 @@ impl Store<'_> {
         bulk_or_nil(self.call(&[b"GET", key])?)
     }
 
-    /// The session's bytes; its TTL starts again. Two commands in one flight,
+    /// The session's bytes; its TTL starts again. Two commands in one round trip,
     /// as GETEX is younger than the oldest server we serve.
     pub fn get_and_touch(&mut self, key: &[u8], ttl: Ttl) -> RedisResult<Option<Vec<u8>>> {
         let (found, touched) = self.get_then_touch(key, ttl)?;
@@ -59,7 +59,7 @@ impl Store<'_> {
         bulk_or_nil(found.extract_error()?)
     }
 
-    /// The session's bytes, and what is left of its TTL. One flight.
+    /// The session's bytes, and what is left of its TTL, in one round trip.
     pub fn get_and_look(&mut self, key: &[u8]) -> RedisResult<(Option<Vec<u8>>, Left)> {
         let (get, pttl): (&[&[u8]], &[&[u8]]) = (&[b"GET", key], &[b"PTTL", key]);
         let [found, left] = <[Value; 2]>::try_from(self.0.call_all(&[get, pttl])?)

@@ -103,27 +103,27 @@ impl Handler {
             "write",
             sid,
             |_| data.len(),
-            |link, keys| {
+            |connection, keys| {
                 tries += 1;
-                let mut link = WaitForReplicas {
-                    connection: link,
+                let mut connection = WaitForReplicas {
+                    connection,
                     replicas,
                     limit: None,
                     confirmed: 0,
                     refusal: None,
                 };
                 let outcome = match held {
-                    None if must_exist => Store(&mut link).replace(&keys.session, data, ttl),
-                    None => {
-                        Store(&mut link).set(&keys.session, data, ttl).map(|()| LockedOutcome::Done)
-                    }
+                    None if must_exist => Store(&mut connection).replace(&keys.session, data, ttl),
+                    None => Store(&mut connection)
+                        .set(&keys.session, data, ttl)
+                        .map(|()| LockedOutcome::Done),
                     Some(held) => {
                         let is_repeat = tries > 1;
                         let options = WriteOptions { ttl, keep_lock, is_repeat, must_exist };
-                        Scripts(&mut link).write(keys, &held.token, options, data)
+                        Scripts(&mut connection).write(keys, &held.token, options, data)
                     }
                 };
-                (confirmed, refusal) = (link.confirmed, link.refusal);
+                (confirmed, refusal) = (connection.confirmed, connection.refusal);
                 outcome
             },
         );
@@ -189,7 +189,9 @@ impl Handler {
         }
         let Some(ttl) = ttl_to_set else { return Ok(Poll::Ready(())) };
         let touched = self
-            .execute("touch", sid, no_data, |link, keys| Store(link).touch(&keys.session, ttl))
+            .execute("touch", sid, no_data, |connection, keys| {
+                Store(connection).touch(&keys.session, ttl)
+            })
             .map_err(Error::on_write)?;
         if !touched && may_write && existed.is_none() {
             return self.write(sid, data, ttl, WriteCause::Page);
@@ -206,8 +208,8 @@ impl Handler {
         ttl: Option<Ttl>,
     ) -> Result<bool, Error> {
         let keep = self.settings.proxied;
-        let outcome = self.execute("touch", sid, no_data, |link, keys| {
-            Scripts(link).touch(keys, &held.token, ttl, keep)
+        let outcome = self.execute("touch", sid, no_data, |connection, keys| {
+            Scripts(connection).touch(keys, &held.token, ttl, keep)
         });
         match outcome.map_err(Error::on_write)? {
             LockedOutcome::Done | LockedOutcome::Gone if keep => {}
@@ -239,14 +241,14 @@ impl Handler {
     pub fn destroy(&mut self, sid: Sid<'_>) -> Result<(), Error> {
         match self.held_lock(sid) {
             Some(held) => {
-                self.execute("destroy", sid, no_data, |link, keys| {
-                    Scripts(link).destroy(keys, &held.token)
+                self.execute("destroy", sid, no_data, |connection, keys| {
+                    Scripts(connection).destroy(keys, &held.token)
                 })?;
                 self.sessions.update(sid, Entry::note_release);
             }
             None => {
-                self.execute("destroy", sid, no_data, |link, keys| {
-                    Store(link).delete(&keys.session)
+                self.execute("destroy", sid, no_data, |connection, keys| {
+                    Store(connection).delete(&keys.session)
                 })?;
             }
         }

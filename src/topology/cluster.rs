@@ -60,7 +60,9 @@ impl Cluster {
         let mut reasons = Vec::new();
         for node in nodes {
             let from = &node.host().address;
-            match node.run(|link| parse_ranges(link.call(&[b"CLUSTER", b"SLOTS"])?, from)) {
+            match node
+                .run(|connection| parse_ranges(connection.call(&[b"CLUSTER", b"SLOTS"])?, from))
+            {
                 Ok(ranges) => {
                     self.map().replace(ranges, from, &self.path.seeds);
                     return Ok(());

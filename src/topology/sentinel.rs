@@ -170,7 +170,7 @@ impl Sentinel {
         let (mut doubtful, mut reasons) = (Vec::new(), Vec::new());
         for (index, sentinel) in sentinels {
             let host = &sentinel.host().address;
-            match sentinel.run(|link| request_report(link, service)) {
+            match sentinel.run(|connection| request_report(connection, service)) {
                 Ok(Some(report)) => {
                     let is_wrong = self.subscriptions.is_outlier(index) || report.epoch < epoch;
                     let has_failed = failed.as_ref() == Some(&report.primary) && !report.changing;
@@ -185,7 +185,8 @@ impl Sentinel {
         }
         let right = resolve(&doubtful, count, |index, address| {
             self.sentinels.get(index).is_some_and(|sentinel| {
-                let answer = sentinel.run(|link| request_whether_replica(link, service, address));
+                let answer = sentinel
+                    .run(|connection| request_whether_replica(connection, service, address));
                 answer.unwrap_or(false)
             })
         });

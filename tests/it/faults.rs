@@ -55,12 +55,12 @@ fn table(locked: bool) -> String {
     writeln!(text, "\n|---|{}", "---|".repeat(calls.len())).unwrap();
     // Each script is known to the server when its bytes are counted.
     for call in &calls {
-        fixture.flight(call);
+        fixture.round_trip(call);
     }
-    let flights: Vec<_> = calls.iter().map(|call| fixture.flight(call)).collect();
+    let round_trips: Vec<_> = calls.iter().map(|call| fixture.round_trip(call)).collect();
     for Row { name, faults, once } in &ROWS {
         write!(text, "| {name} |").unwrap();
-        for (call, &(sent, got)) in calls.iter().zip(&flights) {
+        for (call, &(sent, got)) in calls.iter().zip(&round_trips) {
             let mut outcomes = BTreeSet::new();
             for fault in faults(sent, got) {
                 let what = format!("{name} ({fault:.40?}) in {}, locked: {locked}", call.name);

@@ -60,8 +60,8 @@ fn count(scene: &Scene) {
     let before: usize = read.map_or(0, |read| String::from_utf8(read).unwrap().parse().unwrap());
     let data = (before + 1).to_string();
     let location = scene.location();
-    let kept = scene.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |link| {
-        Scripts(link).write(&location.keys, &token, storing(false), data.as_bytes())
+    let kept = scene.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |connection| {
+        Scripts(connection).write(&location.keys, &token, storing(false), data.as_bytes())
     });
     assert_eq!(kept.unwrap(), LockedOutcome::Done);
 }

@@ -123,8 +123,8 @@ impl<'a> Model<'a> {
 
     fn run<T>(&self, exchange: impl Fn(&mut Scripts<'_>, &Keys) -> redis::RedisResult<T>) -> T {
         let Self { backend, location, .. } = self;
-        let outcome = backend.run(location, ReadRouting::Primary, Duration::ZERO, |link| {
-            exchange(&mut Scripts(link), &location.keys)
+        let outcome = backend.run(location, ReadRouting::Primary, Duration::ZERO, |connection| {
+            exchange(&mut Scripts(connection), &location.keys)
         });
         outcome.unwrap()
     }

@@ -51,11 +51,11 @@ fn site(settings: &[(&str, &str)]) -> Fixture {
 
 impl Fixture {
     #[track_caller]
-    fn assert_cost(&self, sid: &str, code: &str, flights: usize, commands: &str) {
+    fn assert_cost(&self, sid: &str, code: &str, round_trips: usize, commands: &str) {
         self.proxy.reset();
         self.site.visit(sid, code).ok();
         assert_eq!(self.proxy.command_names().join(" "), commands, "{code}");
-        assert_eq!(self.proxy.flights(), flights, "{code}");
+        assert_eq!(self.proxy.round_trips(), round_trips, "{code}");
         assert_eq!(self.proxy.connections(), 0, "the connection is kept");
         let keys = self.server.keys();
         let companions = ["_LOCK", "_BATON", "_WAITERS", "_STAGED:"];
@@ -64,7 +64,7 @@ impl Fixture {
         assert!(left.is_empty(), "{code} leaves {left:?}");
     }
 
-    /// A visit that has to wait for `hold`; how many flights it took, of what.
+    /// A visit that has to wait for `hold`; how many round trips it took, of what.
     #[track_caller]
     fn contend(&self, sid: &str, code: &str, hold: Duration) -> (usize, Vec<String>) {
         let holder = locking::direct(&self.server).spawn(&format!(
@@ -81,7 +81,7 @@ impl Fixture {
             visit.join().unwrap();
         });
         holder.wait().ok();
-        (self.proxy.flights(), self.proxy.command_names())
+        (self.proxy.round_trips(), self.proxy.command_names())
     }
 }
 
@@ -199,7 +199,7 @@ fn a_session_that_vanished_under_way_costs_no_more_and_stays_away() {
         fixture.proxy.reset();
         let changed = fixture.site.visit(SID, &format!("{code} {}", &change[START.len()..]));
         assert!(changed.warning().contains("its changes are lost"), "{}", changed.body);
-        assert_eq!(fixture.proxy.flights(), 2);
+        assert_eq!(fixture.proxy.round_trips(), 2);
         assert_eq!(fixture.server.keys(), [""; 0]);
     }
 }
@@ -237,14 +237,14 @@ fn a_server_that_forgot_a_script_costs_one_more_for_that_script_and_only_once() 
 fn a_lock_that_is_waited_for_costs_three_however_long_it_is_held() {
     for fixture in [lenient(), strict()] {
         for hold in [Duration::from_millis(100), Duration::from_secs(3)] {
-            let (flights, names) = fixture.contend(SID, CHANGE, hold);
+            let (round_trips, names) = fixture.contend(SID, CHANGE, hold);
             assert_eq!(names.join(" "), "EVALSHA GET BLPOP EVALSHA GET EVALSHA", "{hold:?}");
-            assert_eq!(flights, 4, "three, and the write: {hold:?}");
+            assert_eq!(round_trips, 4, "three, and the write: {hold:?}");
             assert_eq!(fixture.proxy.connections(), 0, "the wait takes no connection of its own");
             assert_eq!(fixture.server.keys(), [locking::key(SID)]);
         }
-        let (flights, names) = fixture.contend(SID, READ, Duration::from_millis(100));
-        assert_eq!((flights, &*names.join(" ")), (3, "EVALSHA GET BLPOP EVALSHA GET"));
+        let (round_trips, names) = fixture.contend(SID, READ, Duration::from_millis(100));
+        assert_eq!((round_trips, &*names.join(" ")), (3, "EVALSHA GET BLPOP EVALSHA GET"));
         assert_eq!(fixture.server.keys(), [locking::key(SID)]);
     }
 }
@@ -255,7 +255,10 @@ fn reading_without_waiting_costs_one_while_another_holds_the_lock() {
     locking::lock_as_another(&fixture.server, SID, 60_000);
     fixture.proxy.reset();
     fixture.site.visit(SID, READ).ok();
-    assert_eq!((fixture.proxy.flights(), &*fixture.proxy.command_names().join(" ")), (1, "GET"));
+    assert_eq!(
+        (fixture.proxy.round_trips(), &*fixture.proxy.command_names().join(" ")),
+        (1, "GET")
+    );
 }
 
 #[test]
@@ -265,5 +268,5 @@ fn a_new_connection_costs_exactly_one_more() {
     fixture.proxy.reset();
     fixture.site.visit(SID, CHANGE).ok();
     assert_eq!(fixture.proxy.command_names().join(" "), "HELLO EVALSHA GET EVALSHA");
-    assert_eq!((fixture.proxy.flights(), fixture.proxy.connections()), (3, 1));
+    assert_eq!((fixture.proxy.round_trips(), fixture.proxy.connections()), (3, 1));
 }

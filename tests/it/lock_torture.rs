@@ -21,7 +21,7 @@ const KILL_EVERY: Duration = Duration::from_millis(120);
 const LEASE: f64 = 1.0;
 const WINDOW: f64 = 0.5;
 /// lock_retries x lock_wait_time.
-const PATIENCE: Duration = Duration::from_secs(8);
+const LOCK_WAIT: Duration = Duration::from_secs(8);
 const LIMIT: Duration = Duration::from_secs(50);
 
 /// Counts until it is killed. What it tells the side channel: `read` in the
@@ -113,10 +113,10 @@ fn torture(server: &RedisServer, php: &Php) -> (Deaths, Duration) {
 #[test]
 fn no_acknowledged_increment_is_lost_while_workers_are_killed() {
     let server = RedisServer::start(Options::default());
-    let patience = (PATIENCE.as_millis() / 20).to_string();
+    let retries = (LOCK_WAIT.as_millis() / 20).to_string();
     let php = locking::direct(&server)
         .ini("redis.session.lock_expire", "1")
-        .ini("redis.session.lock_retries", &patience);
+        .ini("redis.session.lock_retries", &retries);
     let (deaths, took) = torture(&server, &with_processes(php));
     let mut counts = side(&server);
 
@@ -165,5 +165,5 @@ fn no_acknowledged_increment_is_lost_while_workers_are_killed() {
     println!("longest wait {longest:.2} s");
 
     let only_the_session = || server.keys() == [key(SID)];
-    assert!(poll(PATIENCE + Duration::from_secs(2), only_the_session), "{:?}", server.keys());
+    assert!(poll(LOCK_WAIT + Duration::from_secs(2), only_the_session), "{:?}", server.keys());
 }

@@ -184,7 +184,7 @@ fn connections_that_other_threads_keep_are_left_with_the_first_that_fails() {
             &location,
             redis_session::topology::ReadRouting::Primary,
             Duration::ZERO,
-            |link| link.call(&[b"SET", b"some key", b"1"]),
+            |connection| connection.call(&[b"SET", b"some key", b"1"]),
         )
     };
     store().unwrap();

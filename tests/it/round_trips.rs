@@ -37,12 +37,12 @@ fn site(settings: &[(&str, &str)]) -> Fixture {
 }
 
 impl Fixture {
-    /// Each flight is a round trip; returns how many there were, and of what.
+    /// How many round trips there were, and of what.
     #[track_caller]
     fn cost(&self, sid: &str, code: &str) -> (usize, Vec<String>) {
         self.proxy.reset();
         self.site.visit(sid, code).ok();
-        (self.proxy.flights(), self.proxy.command_names())
+        (self.proxy.round_trips(), self.proxy.command_names())
     }
 
     /// Asks the server itself, in the sessions' database.
@@ -64,18 +64,18 @@ impl Fixture {
     }
 
     #[track_caller]
-    fn assert_cost(&self, sid: &str, code: &str, flights: usize, commands: &str) {
+    fn assert_cost(&self, sid: &str, code: &str, round_trips: usize, commands: &str) {
         let (found, names) = self.cost(sid, code);
         assert_eq!(names.join(" "), commands, "{code}");
-        assert_eq!(found, flights, "{code}");
+        assert_eq!(found, round_trips, "{code}");
         assert_eq!(self.proxy.connections(), 0, "the connection is kept");
     }
 
     #[track_caller]
     fn assert_new_connection(&self) {
-        let (flights, names) = self.cost(SID, CHANGE);
+        let (round_trips, names) = self.cost(SID, CHANGE);
         assert_eq!(names.join(" "), "HELLO SELECT GET PTTL SET");
-        assert_eq!((flights, self.proxy.connections()), (3, 1));
+        assert_eq!((round_trips, self.proxy.connections()), (3, 1));
     }
 }
 
@@ -191,8 +191,8 @@ fn a_session_of_which_little_time_is_left_costs_one_more_to_keep_it() {
     for fixture in [lenient(), strict()] {
         for (left, commands) in [(50, "GET PTTL SET"), (40, "GET PTTL EXPIRE SET")] {
             fixture.ask(&["EXPIRE", KEY, &left.to_string()]);
-            let flights = commands.split(' ').count() - 1;
-            fixture.assert_cost(SID, CHANGE, flights, commands);
+            let round_trips = commands.split(' ').count() - 1;
+            fixture.assert_cost(SID, CHANGE, round_trips, commands);
         }
         fixture.ask(&["EXPIRE", KEY, "5"]);
         fixture.assert_cost(SID, "session_start(['read_and_close' => true]);", 1, "GET");
@@ -234,5 +234,5 @@ fn database_zero_is_not_selected() {
     let site = Site::start(&php(&format!("tcp://{}", proxy.addr())));
     site.visit(SID, CHANGE).ok();
     assert_eq!(proxy.command_names(), ["HELLO", "GET", "PTTL", "SETEX"]);
-    assert_eq!(proxy.flights(), 3);
+    assert_eq!(proxy.round_trips(), 3);
 }

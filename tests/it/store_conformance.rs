@@ -37,43 +37,45 @@ struct Session {
 
 impl Session {
     fn run<T>(&self, exchange: impl Fn(&mut dyn ConnectionLike, &Keys) -> RedisResult<T>) -> T {
-        let run = |link: &mut dyn ConnectionLike| exchange(link, &self.location.keys);
+        let run = |connection: &mut dyn ConnectionLike| exchange(connection, &self.location.keys);
         self.backend.run(&self.location, ReadRouting::Primary, Duration::ZERO, run).unwrap()
     }
 
     fn get(&self) -> Option<Vec<u8>> {
-        self.run(|link, keys| Store(link).get(&keys.session))
+        self.run(|connection, keys| Store(connection).get(&keys.session))
     }
 
     fn acquire(&self, token: &Token, wanted: Existence, waiter: WaiterState<'_>) -> AcquireReply {
-        self.run(|link, keys| {
-            Scripts(link).acquire(keys, token, LEASE, Some(ttl()), wanted, waiter)
+        self.run(|connection, keys| {
+            Scripts(connection).acquire(keys, token, LEASE, Some(ttl()), wanted, waiter)
         })
     }
 
     fn write(&self, token: &Token, keep: bool, data: &[u8]) -> LockedOutcome {
-        self.run(|link, keys| Scripts(link).write(keys, token, storing(keep), data))
+        self.run(|connection, keys| Scripts(connection).write(keys, token, storing(keep), data))
     }
 
     fn unlocked(&self) {
         assert_eq!(self.get(), None);
-        assert!(!self.run(|link, keys| Store(link).touch(&keys.session, ttl())));
+        assert!(!self.run(|connection, keys| Store(connection).touch(&keys.session, ttl())));
         for data in [&b"a|i:1;"[..], b"", &vec![b'x'; LARGE]] {
-            self.run(|link, keys| Store(link).set(&keys.session, data, ttl()));
+            self.run(|connection, keys| Store(connection).set(&keys.session, data, ttl()));
             assert_eq!(self.get().as_deref(), Some(data));
         }
-        assert!(self.run(|link, keys| Store(link).touch(&keys.session, ttl())));
-        let read = self.run(|link, keys| Store(link).get_and_touch(&keys.session, ttl()));
+        assert!(self.run(|connection, keys| Store(connection).touch(&keys.session, ttl())));
+        let read =
+            self.run(|connection, keys| Store(connection).get_and_touch(&keys.session, ttl()));
         assert_eq!(read.map(|data| data.len()), Some(LARGE));
-        let look = || self.run(|link, keys| Store(link).get_and_look(&keys.session));
-        let replace =
-            |data: &[u8]| self.run(|link, keys| Store(link).replace(&keys.session, data, ttl()));
+        let look = || self.run(|connection, keys| Store(connection).get_and_look(&keys.session));
+        let replace = |data: &[u8]| {
+            self.run(|connection, keys| Store(connection).replace(&keys.session, data, ttl()))
+        };
         assert_eq!(replace(b"b|i:1;"), LockedOutcome::Done);
         let (data, left) = look();
         assert_eq!(data.as_deref(), Some(&b"b|i:1;"[..]));
         assert!(matches!(left, Left::Time(left) if left > ttl().short()), "{left:?}");
         for _ in 0..2 {
-            self.run(|link, keys| Store(link).delete(&keys.session));
+            self.run(|connection, keys| Store(connection).delete(&keys.session));
             assert_eq!(self.get(), None);
         }
         assert_eq!(replace(b"c|i:1;"), LockedOutcome::Gone);
@@ -98,21 +100,25 @@ impl Session {
         assert_eq!(self.write(&ours, true, &large), LockedOutcome::Done);
         assert_eq!(self.write(&other, true, b"lost"), LockedOutcome::Lost);
         assert_eq!(self.write(&other, true, &vec![b'z'; LARGE]), LockedOutcome::Lost);
-        let touch =
-            |token| self.run(|link, keys| Scripts(link).touch(keys, token, Some(ttl()), true));
+        let touch = |token| {
+            self.run(|connection, keys| Scripts(connection).touch(keys, token, Some(ttl()), true))
+        };
         assert_eq!((touch(&ours), touch(&other)), (LockedOutcome::Done, LockedOutcome::Lost));
-        let renew =
-            |token| self.run(|link, keys| Scripts(link).renew(keys, token, Some(LEASE), ttl()));
+        let renew = |token| {
+            self.run(|connection, keys| Scripts(connection).renew(keys, token, Some(LEASE), ttl()))
+        };
         assert_eq!((renew(&ours), renew(&other)), (LockedOutcome::Done, LockedOutcome::Lost));
         let peek = || {
-            self.run(|link, keys| Scripts(link).peek(keys, &other, None, Existence::Any, no, b""))
+            self.run(|connection, keys| {
+                Scripts(connection).peek(keys, &other, None, Existence::Any, no, b"")
+            })
         };
         assert!(is_ours(&peek()));
-        let release = |token| self.run(|link, keys| Scripts(link).release(keys, token));
+        let release = |token| self.run(|connection, keys| Scripts(connection).release(keys, token));
         assert_eq!((release(&other), release(&ours)), (LockedOutcome::Lost, LockedOutcome::Done));
         assert_eq!(peek(), AcquireReply::Acquired(Some(large.clone())));
         let reclaim = |before: Option<&[u8]>| {
-            self.run(|link, keys| Scripts(link).reclaim(keys, &ours, LEASE, before))
+            self.run(|connection, keys| Scripts(connection).reclaim(keys, &ours, LEASE, before))
         };
         assert_eq!(
             (reclaim(None), reclaim(Some(b"y"))),
@@ -122,7 +128,7 @@ impl Session {
             (reclaim(Some(&large)), reclaim(Some(&large))),
             (LockedOutcome::Done, LockedOutcome::Lost)
         );
-        self.run(|link, keys| Scripts(link).destroy(keys, &ours));
+        self.run(|connection, keys| Scripts(connection).destroy(keys, &ours));
         assert_eq!(self.get(), None);
         assert_eq!(
             self.acquire(&other, Existence::Known, no),
@@ -146,9 +152,9 @@ impl Session {
         assert_eq!(self.write(&first, false, b"handed over"), LockedOutcome::Done);
         let baton = received(&mut wait).unwrap();
         let claim = |token| {
-            self.run(|link, keys| {
+            self.run(|connection, keys| {
                 let waiter = inside(&ticket);
-                Scripts(link).claim(
+                Scripts(connection).claim(
                     keys,
                     token,
                     LEASE,
@@ -162,7 +168,7 @@ impl Session {
             assert_eq!(claim(&second), AcquireReply::Acquired(Some(b"handed over".to_vec())));
         }
         assert!(matches!(claim(&first), AcquireReply::Busy { .. }), "a baton is good for once");
-        self.run(|link, keys| Scripts(link).leave(keys, &ticket));
+        self.run(|connection, keys| Scripts(connection).leave(keys, &ticket));
         std::thread::scope(|scope| {
             let mut acquisition = acquisition(self.location.clone(), Existence::Any);
             let third = scope.spawn(move || wait_at(&self.backend, &mut acquisition, 20 * SECOND));
@@ -171,8 +177,8 @@ impl Session {
             let is_ours = matches!(&outcome, Ok(Acquired::Session(Some(data))) if data == b"twice");
             assert!(is_ours, "{outcome:?}");
         });
-        self.run(|link, keys| Store(link).delete(&keys.session));
-        self.run(|link, keys| Store(link).delete(&keys.lock));
+        self.run(|connection, keys| Store(connection).delete(&keys.session));
+        self.run(|connection, keys| Store(connection).delete(&keys.lock));
     }
 }
 

@@ -46,8 +46,8 @@ impl Fixture {
         self.proxies.iter().for_each(RecordingProxy::reset);
     }
 
-    fn flights(&self) -> usize {
-        self.proxies.iter().map(RecordingProxy::flights).sum()
+    fn round_trips(&self) -> usize {
+        self.proxies.iter().map(RecordingProxy::round_trips).sum()
     }
 
     fn connections(&self) -> usize {
@@ -68,12 +68,12 @@ impl Fixture {
                 self.site.visit(&format!("warm-up-{number}"), page).ok();
             }
         }
-        for ((sid, page, flights, commands), locked_flights) in COSTS.into_iter().zip(LOCKED) {
+        for ((sid, page, round_trips, commands), when_locked) in COSTS.into_iter().zip(LOCKED) {
             self.site.visit(sid, CHANGE).ok();
             self.reset();
             self.site.visit(sid, page).ok();
-            let expected = if locked { locked_flights } else { flights };
-            assert_eq!(self.flights(), expected, "{page} {:?}", self.commands());
+            let expected = if locked { when_locked } else { round_trips };
+            assert_eq!(self.round_trips(), expected, "{page} {:?}", self.commands());
             assert_eq!(self.connections(), 0, "connections are kept: {page}");
             if !locked {
                 let sorted = |mut names: Vec<&str>| {
@@ -130,7 +130,7 @@ fn a_request_costs_the_same_in_a_cluster() {
         let logins = commands.len() - 1;
         assert_eq!(commands[0], "CLUSTER");
         assert!((1..=2).contains(&logins), "{commands:?}");
-        assert_eq!(fixture.flights(), 2 + 1 + logins, "{:?}", fixture.commands());
+        assert_eq!(fixture.round_trips(), 2 + 1 + logins, "{:?}", fixture.commands());
         let moved: usize = cluster.errors("MOVED");
         assert_eq!(moved, 0, "the map was right");
     }
@@ -156,7 +156,7 @@ fn a_request_costs_the_same_with_sentinel() {
         assert_eq!(asked[..2], ["HELLO", "SENTINEL"]);
         let listens = fixture.proxies[1].connections() - 1;
         assert!(listens <= 1, "{asked:?}");
-        assert_eq!(fixture.proxies[0].flights(), 1 + 2, "{:?}", fixture.commands());
+        assert_eq!(fixture.proxies[0].round_trips(), 1 + 2, "{:?}", fixture.commands());
     }
 }
 
@@ -178,6 +178,6 @@ fn replicas_confirm_the_lock_and_the_write_within_the_same_round_trips() {
         proxy.reset();
         site.visit(SID, CHANGE).ok();
         assert_eq!(proxy.command_names(), expected);
-        assert_eq!(proxy.flights(), 2);
+        assert_eq!(proxy.round_trips(), 2);
     }
 }

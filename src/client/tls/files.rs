@@ -72,7 +72,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// What tells a file from the one that was there before; of a link, where it
+/// What tells a file from the one that was there before; of a connection, where it
 /// leads to.
 #[derive(Debug)]
 struct Look {

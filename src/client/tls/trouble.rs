@@ -5,7 +5,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
 use super::refusal::Refusal;
-use crate::config::tls::Tls;
+use crate::config::tls::TlsOptions;
 
 /// What is said where no TLS is spoken.
 pub const PLAIN_TEXT: &str = "the server answers in plain text: there is no TLS on this port; \
@@ -16,7 +16,7 @@ pub const WANTS_TLS: &str = "the server wants TLS on this port: write tls:// or 
                              (or give its port for plain text)";
 
 /// The words for an error of the TLS library, or of the network.
-pub fn words(error: &io::Error, tls: &Tls) -> String {
+pub fn words(error: &io::Error, tls: &TlsOptions) -> String {
     let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return match was_closed(error) {
             true => {
@@ -52,7 +52,7 @@ pub fn was_closed(error: &io::Error) -> bool {
 }
 
 /// Which versions are asked for, where not all are.
-fn wanted(tls: &Tls) -> String {
+fn wanted(tls: &TlsOptions) -> String {
     match tls.version {
         None => " (this extension supports TLS 1.2 and 1.3)".to_owned(),
         Some(version) => format!(" (the save path asks for {version} only)"),
@@ -60,7 +60,7 @@ fn wanted(tls: &Tls) -> String {
 }
 
 /// What the server has to say against us.
-fn of_alert(alert: AlertDescription, tls: &Tls) -> String {
+fn of_alert(alert: AlertDescription, tls: &TlsOptions) -> String {
     use AlertDescription as Alert;
     let shown = tls.local_cert.as_ref().map(|file| file.display().to_string());
     let reason = match (alert, shown) {
@@ -113,7 +113,7 @@ fn of_alert(alert: AlertDescription, tls: &Tls) -> String {
 }
 
 /// The same error with words for the operator.
-pub fn reworded(error: io::Error, tls: &Tls) -> io::Error {
+pub fn reworded(error: io::Error, tls: &TlsOptions) -> io::Error {
     match error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
         true => io::Error::new(error.kind(), words(&error, tls)),
         false => error,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::config::server::{Address, Host};
-use crate::config::tls::Tls;
+use crate::config::tls::TlsOptions;
 
 use super::auth::AuthParameters;
 use super::host::digits;
@@ -95,7 +95,7 @@ struct Read {
 }
 
 impl Read {
-    fn defaults(address: Address, tls: Option<Tls>) -> Self {
+    fn defaults(address: Address, tls: Option<TlsOptions>) -> Self {
         let host = Host {
             address,
             tls,

@@ -1,6 +1,6 @@
 //! What stands before `://`, and what it announces.
 
-use crate::config::tls::{Tls, TlsVersion};
+use crate::config::tls::{TlsOptions, TlsVersion};
 
 use super::span::Span;
 
@@ -50,11 +50,13 @@ pub(super) enum Security {
 
 impl Security {
     /// The TLS options that nothing has been said about yet.
-    pub fn options(self) -> Option<Tls> {
+    pub fn options(self) -> Option<TlsOptions> {
         match self {
             Self::Plain => None,
-            Self::Tls => Some(Tls::default()),
-            Self::Version(version) => Some(Tls { version: Some(version), ..Tls::default() }),
+            Self::Tls => Some(TlsOptions::default()),
+            Self::Version(version) => {
+                Some(TlsOptions { version: Some(version), ..TlsOptions::default() })
+            }
         }
     }
 }

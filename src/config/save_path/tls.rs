@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use crate::config::auth::Secret;
-use crate::config::tls::Tls;
+use crate::config::tls::TlsOptions;
 
 /// Sets `stream[option]` in `tls`; an empty name or path is none, as in PHP.
 ///
 /// # Errors
 /// Why the option cannot be honoured, to be put behind its name.
-pub(super) fn set(tls: &mut Tls, option: &str, value: String) -> Result<(), &'static str> {
+pub(super) fn set(tls: &mut TlsOptions, option: &str, value: String) -> Result<(), &'static str> {
     let text = |value: String| Some(value).filter(|value| !value.is_empty());
     match option {
         "verify_peer" => tls.verify_peer = switch(&value)?,

@@ -30,7 +30,7 @@ impl Acquisition {
     /// How much longer we wait for the lock.
     pub(super) fn remaining_wait(&self, policy: &LockPolicy) -> Duration {
         let waited = self.started.elapsed();
-        policy.patience.map_or(ENDLESS, |lock_wait| lock_wait.saturating_sub(waited))
+        policy.lock_wait.map_or(ENDLESS, |lock_wait| lock_wait.saturating_sub(waited))
     }
 
     /// Takes the lock and reads, or only reads; joins the queue where the lock is

@@ -1,6 +1,6 @@
 //! phpredis' form of LZ4: the CRC-8 of the length, the length, one block.
 
-use super::{DecompressError, room};
+use super::room::{DecompressError, room};
 use crate::session::stored_form::crc8;
 
 const HEADER: usize = 5;

@@ -3,7 +3,7 @@
 //!
 //! Written by hand, as there is no crate that is looked after.
 
-use super::{DecompressError, room};
+use super::room::{DecompressError, room};
 use crate::session::stored_form::lzf_size;
 
 const MAX_LITERALS: usize = 32;

@@ -4,7 +4,7 @@
 
 use zstd_safe::{get_frame_content_size, max_c_level};
 
-use super::{DecompressError, room};
+use super::room::{DecompressError, room};
 use crate::session::stored_form::ZSTD_BLOCK;
 
 /// What phpredis takes where the level is less than 1.

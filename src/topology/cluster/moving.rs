@@ -31,7 +31,7 @@ pub(super) fn gather_keys(
     let all = [&keys.session, &keys.lock, &keys.baton, &keys.waiters].map(Vec::as_slice);
     let questions = all.map(|key| [&b"EXISTS"[..], key]);
     let questions: Vec<&[&[u8]]> = questions.iter().map(<[&[u8]; 2]>::as_slice).collect();
-    let answers = giver.run(|link| link.call_all(&questions)).ok()?;
+    let answers = giver.run(|connection| connection.call_all(&questions)).ok()?;
     let mut receiver = None;
     let mut left = Vec::new();
     for (answer, key) in answers.into_iter().zip(all) {
@@ -75,7 +75,7 @@ fn migrate(
     }
     command.push(b"KEYS");
     command.extend(keys);
-    let moved = giver.run(|link| link.call(&command));
+    let moved = giver.run(|connection| connection.call(&command));
     if let Err(error) = &moved {
         // Its words may repeat the command.
         let code = match error {

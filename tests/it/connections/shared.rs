@@ -25,7 +25,7 @@ fn save_paths_that_differ_only_in_prefix_database_or_weight_share_a_connection()
         assert_eq!(fixture.site.visit("alice", &visit(n)).ok(), format!("path {n}"));
     }
     // Another database is selected on the way.
-    assert_eq!((fixture.proxy.flights(), fixture.proxy.open_connections()), (60, 1));
+    assert_eq!((fixture.proxy.round_trips(), fixture.proxy.open_connections()), (60, 1));
     let mut client = fixture.server.client();
     for database in 0..5 {
         redis::cmd("SELECT").arg(database).exec(&mut client).unwrap();

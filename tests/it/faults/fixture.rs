@@ -102,7 +102,8 @@ impl Fixture {
 
     fn scripts<T>(&self, run: impl Fn(&mut Scripts<'_>, &Keys) -> redis::RedisResult<T>) -> T {
         let location = scene::location(&self.direct, "alice");
-        let run = |link: &mut dyn ConnectionLike| run(&mut Scripts(link), &location.keys);
+        let run =
+            |connection: &mut dyn ConnectionLike| run(&mut Scripts(connection), &location.keys);
         self.direct.run(&location, ReadRouting::Primary, Duration::ZERO, run).unwrap()
     }
 
@@ -121,8 +122,8 @@ impl Fixture {
         assert_eq!(self.scripts(|s, keys| s.release(keys, holder)), LockedOutcome::Done);
     }
 
-    /// The bytes of the flight that a fault strikes: there and back.
-    pub(super) fn flight(&self, call: &Call) -> (usize, usize) {
+    /// The bytes of the round trip that a fault strikes: there and back.
+    pub(super) fn round_trip(&self, call: &Call) -> (usize, usize) {
         let (visit, _) = self.strike(call, Fault::None, true);
         assert_eq!(visit.warnings, [""; 0], "{}", call.name);
         let mut traffic = self.proxy.traffic().into_iter().flatten();

@@ -3,8 +3,8 @@
 use super::TIMEOUT;
 use crate::support::proxy::Fault;
 
-/// What the proxy does: a name, the faults for a first flight of these many
-/// bytes each way, and whether only the first flight is hit.
+/// What the proxy does: a name, the faults for a first round trip of these many
+/// bytes each way, and whether only the first round trip is hit.
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) faults: fn(usize, usize) -> Vec<Fault>,

@@ -17,17 +17,17 @@ fn a_wait_ends_when_the_server_has_gone_silent() {
     let scene = Scene::new();
     let proxy = RecordingProxy::start(scene.server.addr());
     let _holder = scene.hold();
-    for patience in [3 * SECOND, 60 * SECOND] {
+    for lock_wait in [3 * SECOND, 60 * SECOND] {
         proxy.clear_fault();
         let silent = backend(&format!("{}?timeout=1&read_timeout=1", proxy.addr()));
         let mut acquisition = scene.acquisition(Existence::Any);
         let begun = Instant::now();
-        assert!(matches!(acquisition.step(&silent, &policy(patience)), Ok(Poll::Pending)));
+        assert!(matches!(acquisition.step(&silent, &policy(lock_wait)), Ok(Poll::Pending)));
         proxy.set_fault(Fault::Stall);
-        let (outcome, _) = wait_at(&silent, &mut acquisition, patience);
+        let (outcome, _) = wait_at(&silent, &mut acquisition, lock_wait);
         assert!(matches!(outcome, Err(Error::Exchange { .. })), "{outcome:?}");
         let took = begun.elapsed();
-        let limit = LOOKS_AGAIN.min(patience) + SECOND;
+        let limit = LOOKS_AGAIN.min(lock_wait) + SECOND;
         assert!(took >= limit - SECOND / 10 && took < limit + MARGIN, "{took:?}");
     }
 }
@@ -77,7 +77,7 @@ fn while_another_client_holds_the_lock_a_waiter_asks_once_in_each_wait_time() {
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
     let names = proxy.command_names();
     assert!(!names.iter().any(|name| name == "BLPOP"), "nobody will hand it over");
-    let asked = proxy.flights() - 1; // and said that it leaves
+    let asked = proxy.round_trips() - 1; // and said that it leaves
     let most = usize::try_from(took.as_millis()).unwrap() / 20 + 1;
     assert!((2..=most).contains(&asked), "{asked} times in {took:?}");
 }
@@ -102,17 +102,17 @@ fn a_server_that_knows_whole_seconds_only_is_asked_to_wait_for_them() {
     let far = backend(&proxy.addr());
     let holder = scene.hold();
     let mut acquisition = scene.acquisition(Existence::Any);
-    let patience = 3 * SECOND + SECOND / 2;
-    assert!(matches!(acquisition.step(&far, &policy(patience)), Ok(Poll::Pending)));
+    let lock_wait = 3 * SECOND + SECOND / 2;
+    assert!(matches!(acquisition.step(&far, &policy(lock_wait)), Ok(Poll::Pending)));
     let refusal = b"-ERR timeout is not an integer or out of range\r\n".to_vec();
     proxy.set_fault_once(Fault::GarbageReply(refusal));
     let push = redis::cmd("RPUSH").arg(scene.keys().baton).arg("no baton").clone();
     push.exec(&mut scene.server.client()).unwrap();
     proxy.reset();
-    // It ends with its patience all the same.
-    let (outcome, took) = wait_at(&far, &mut acquisition, patience);
+    // It ends with lock_wait all the same.
+    let (outcome, took) = wait_at(&far, &mut acquisition, lock_wait);
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
-    assert!(took < patience, "{took:?}");
+    assert!(took < lock_wait, "{took:?}");
     let sent: Vec<u8> = proxy
         .traffic()
         .into_iter()

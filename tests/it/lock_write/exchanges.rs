@@ -28,7 +28,8 @@ impl Way {
         let backend = backend(&proxy.addr());
         let way = Self { proxy, backend };
         let keys = scene.keys();
-        let _ = way.run(scene, |link| Scripts(link).release(&keys, &Token::new("").unwrap()));
+        let _ = way
+            .run(scene, |connection| Scripts(connection).release(&keys, &Token::new("").unwrap()));
         way.proxy.reset();
         way
     }
@@ -104,12 +105,12 @@ fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
         let _: () = ask(&scene, &[b"SCRIPT", b"FLUSH"]);
         way.proxy.reset();
         let keys = scene.keys();
-        let write = |link: &mut dyn ConnectionLike| {
-            Scripts(link).write(&keys, &token, storing(false), &data(100_000))
+        let write = |connection: &mut dyn ConnectionLike| {
+            Scripts(connection).write(&keys, &token, storing(false), &data(100_000))
         };
         assert_eq!(way.run(&scene, write).unwrap(), kept);
         assert_eq!(way.names(), "SETEX EVALSHA EVAL");
-        assert_eq!(way.proxy.flights(), 2);
+        assert_eq!(way.proxy.round_trips(), 2);
         assert_eq!(scene.stored().unwrap(), data(100_000));
         assert_eq!(scene.server.keys(), [name(scene.keys().session)]);
     }
@@ -118,25 +119,25 @@ fn a_server_that_forgot_the_script_gets_it_without_the_data_once_more() {
 /// A connection whose read timeout is short, by what it says, and that may end
 /// after the first command of a pipeline.
 struct Bent<'a> {
-    link: &'a mut dyn ConnectionLike,
+    connection: &'a mut dyn ConnectionLike,
     breaks: bool,
 }
 
 impl ConnectionLike for Bent<'_> {
     fn call_all(&mut self, commands: &[&[&[u8]]]) -> RedisResult<Vec<Value>> {
         if !self.breaks {
-            return self.link.call_all(commands);
+            return self.connection.call_all(commands);
         }
-        self.link.call_all(commands.get(..1).unwrap())?;
+        self.connection.call_all(commands.get(..1).unwrap())?;
         Err(io::Error::from(io::ErrorKind::TimedOut).into())
     }
 
     fn send(&mut self, command: &[&[u8]]) -> RedisResult<()> {
-        self.link.send(command)
+        self.connection.send(command)
     }
 
-    fn receive(&mut self, patience: Duration) -> RedisResult<Option<Value>> {
-        self.link.receive(patience)
+    fn receive(&mut self, poll_timeout: Duration) -> RedisResult<Option<Value>> {
+        self.connection.receive(poll_timeout)
     }
 
     fn read_timeout(&self) -> Duration {
@@ -150,8 +151,13 @@ fn staged_data_end_by_themselves_within_a_minute_and_are_not_the_session_until_t
     scene.store("x|i:1;");
     let token = scene.hold();
     let (keys, location) = (scene.keys(), scene.location());
-    let broken = scene.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |link| {
-        Scripts(&mut Bent { link, breaks: true }).write(&keys, &token, storing(false), &data(5000))
+    let broken = scene.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |connection| {
+        Scripts(&mut Bent { connection, breaks: true }).write(
+            &keys,
+            &token,
+            storing(false),
+            &data(5000),
+        )
     });
     assert!(matches!(broken, Err(Error::Exchange { .. })), "{broken:?}");
     let staged = keys.staged(token.random());
@@ -171,17 +177,17 @@ fn a_staged_write_is_confirmed_by_replicas_as_a_whole() {
     let way = Way::to(&scene);
     let (keys, token) = (scene.keys(), scene.hold());
     let mut confirmed = 7;
-    let kept = way.run(&scene, |link| {
-        let mut link = Bent { link, breaks: false };
-        let mut link = WaitForReplicas {
-            connection: &mut link,
+    let kept = way.run(&scene, |connection| {
+        let mut connection = Bent { connection, breaks: false };
+        let mut connection = WaitForReplicas {
+            connection: &mut connection,
             replicas: 1,
             limit: None,
             confirmed: 7,
             refusal: None,
         };
-        let kept = Scripts(&mut link).write(&keys, &token, storing(false), &data(5000));
-        confirmed = link.confirmed;
+        let kept = Scripts(&mut connection).write(&keys, &token, storing(false), &data(5000));
+        confirmed = connection.confirmed;
         kept
     });
     assert_eq!((kept.unwrap(), confirmed), (LockedOutcome::Done, 0));

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A proxy in front of one server.
 pub struct Middleman {
@@ -81,7 +81,7 @@ impl Middleman {
         command.stdout(log.try_clone().unwrap()).stderr(log).current_dir(dir.path());
         let mut process = Process::spawn(&mut command);
         let listens = || TcpStream::connect(("127.0.0.1", port)).is_ok();
-        poll(PATIENCE, || process.exited().is_some() || listens());
+        poll(START_TIMEOUT, || process.exited().is_some() || listens());
         let started = Self { process, port, dir };
         assert!(listens(), "the proxy does not start:\n{}", started.log());
         started

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::auth::Secret;
-use crate::config::tls::{Tls, TlsVersion};
+use crate::config::tls::{TlsOptions, TlsVersion};
 
 #[test]
 fn a_bare_host_has_every_default() {
@@ -162,7 +162,7 @@ fn a_platform_url_works_as_it_is() {
     assert_eq!((plain.tls, plain.weight, plain.database), (None, 2, 3));
     assert_eq!(plain.prefix.as_deref(), Some("x"));
     assert_eq!(host("valkey://h").tls, None);
-    assert_eq!(host("rediss://h/").tls, Some(Tls::default()));
+    assert_eq!(host("rediss://h/").tls, Some(TlsOptions::default()));
     assert_eq!(host("valkeys://h/15").database, 15);
 }
 
@@ -198,7 +198,7 @@ fn every_stream_option_is_read() {
                 stream[allow_self_signed]=1&stream[cafile]=/a&stream[capath]=/b&\
                 stream%5Blocal_cert%5D=/c&stream[local_pk]=/d&stream[passphrase]=e&\
                 stream[SNI_enabled]=0";
-    let expected = Tls {
+    let expected = TlsOptions {
         version: None,
         verify_peer: false,
         verify_peer_name: false,

@@ -10,7 +10,7 @@ use url::form_urlencoded::byte_serialize;
 use super::*;
 use crate::config::auth::{Auth, Secret};
 use crate::config::save_path::{Cluster, Failover, Sentinel};
-use crate::config::tls::Tls;
+use crate::config::tls::TlsOptions;
 
 /// Text in which the parser finds something to do.
 fn save_pathish() -> impl Strategy<Value = String> {
@@ -41,14 +41,14 @@ fn auth() -> impl Strategy<Value = Auth> {
         .prop_map(|(user, password)| Auth { user, password: Secret::new(password) })
 }
 
-fn tls() -> impl Strategy<Value = Tls> {
+fn tls() -> impl Strategy<Value = TlsOptions> {
     // Another wrapper of PHP than file:// is refused.
     let plain = || non_empty().prop_filter("it is no URL", |text| !text.contains("://"));
     let path = || option::of(plain().prop_map(PathBuf::from));
     let switches = any::<[bool; 4]>();
     let files = (path(), path(), path(), path());
     (switches, files, option::of(non_empty()), option::of(non_empty())).prop_map(
-        |(switches, files, peer_name, passphrase)| Tls {
+        |(switches, files, peer_name, passphrase)| TlsOptions {
             version: None,
             verify_peer: switches[0],
             verify_peer_name: switches[1],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::save_path::{Cluster, Failover, Sentinel};
-use crate::config::tls::{Tls, TlsVersion};
+use crate::config::tls::{TlsOptions, TlsVersion};
 
 fn sentinel(text: &str) -> Sentinel {
     let parsed = SavePath::parse(text).unwrap();
@@ -93,7 +93,7 @@ fn sentinel_auth_has_the_four_forms_of_auth() {
 fn tls_is_for_sentinels_and_servers() {
     for scheme in ["rediss-sentinel", "valkeys-sentinel", "REDISS-Sentinel"] {
         let found = sentinel(&format!("{scheme}://s1,s2/svc?stream[peer_name]=n"));
-        let tls = Tls { peer_name: Some("n".to_owned()), ..Tls::default() };
+        let tls = TlsOptions { peer_name: Some("n".to_owned()), ..TlsOptions::default() };
         assert_eq!(found.server.tls, Some(tls.clone()));
         assert!(found.sentinels.iter().all(|host| host.tls.as_ref() == Some(&tls)));
     }
@@ -124,7 +124,7 @@ fn a_cluster_has_seeds_and_one_way_to_connect() {
         cluster("rediss-cluster://u:p@h1:7000,h2,[::1]:7002/0?prefix=a,b&timeout=2&database=0");
     assert_eq!(printed(&found.seeds), ["h1:7000", "h2:6379", "[::1]:7002"]);
     assert_eq!(found.node.address, tcp("h1", 7000));
-    assert_eq!(found.node.tls, Some(Tls::default()));
+    assert_eq!(found.node.tls, Some(TlsOptions::default()));
     assert_eq!(found.node.prefix.as_deref(), Some("a,b"));
     assert_eq!(found.node.timeout, Duration::from_secs(2));
     assert_eq!(clear(&found.node), both("u", "p"));
@@ -253,7 +253,7 @@ fn a_stream_option_or_a_seed_asks_for_tls() {
     for text in
         ["seed[]=tls://h:1", "seed[]=ssl://h:1&seed[]=h:2", "stream[SNI_enabled]=1&seed[]=h:1"]
     {
-        assert_eq!(cluster(text).node.tls, Some(Tls::default()), "{text}");
+        assert_eq!(cluster(text).node.tls, Some(TlsOptions::default()), "{text}");
     }
     let tls = cluster("stream[verify_peer]=0&seed[]=h:1&stream[cafile]=/ca").node.tls.unwrap();
     assert_eq!((tls.verify_peer, tls.cafile), (false, Some("/ca".into())));

@@ -24,7 +24,7 @@ use crate::support::servers::{Options, RedisServer};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const LEASE: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAITER_LIFETIME: Duration = Duration::from_secs(60);
 pub const SID: &str = "scene";
 
 /// The servers of a save path without its `tcp://`.
@@ -47,12 +47,12 @@ pub fn ttl() -> Ttl {
 
 /// A request that will wait, however many do.
 pub fn joining() -> WaiterState<'static> {
-    WaiterState::Joining { expires_after: PATIENCE, max_waiters: 0 }
+    WaiterState::Joining { expires_after: WAITER_LIFETIME, max_waiters: 0 }
 }
 
 /// A request that waits, and has not had to queue up again.
 pub fn inside(ticket: &Ticket) -> WaiterState<'_> {
-    WaiterState::Waiting { ticket, expires_after: PATIENCE, in_line: true }
+    WaiterState::Waiting { ticket, expires_after: WAITER_LIFETIME, in_line: true }
 }
 
 /// The baton in BLPOP's answer.
@@ -72,11 +72,11 @@ pub fn received(wait: &mut PooledConnection) -> Option<Vec<u8>> {
 }
 
 /// Looks every 20 ms at a lock that no one hands over.
-pub fn policy(patience: Duration) -> LockPolicy {
+pub fn policy(lock_wait: Duration) -> LockPolicy {
     LockPolicy {
         lease: LEASE,
         renewed: false,
-        patience: Some(patience),
+        lock_wait: Some(lock_wait),
         poll: Duration::from_millis(20),
         max_waiters: 0,
         failure_readonly: false,
@@ -85,13 +85,13 @@ pub fn policy(patience: Duration) -> LockPolicy {
 }
 
 /// An open session of a request that has asked for nothing yet.
-pub fn handler(save_path: &str, patience: Duration) -> Handler {
-    open(&format!("tcp://{save_path}"), policy(patience))
+pub fn handler(save_path: &str, lock_wait: Duration) -> Handler {
+    open(&format!("tcp://{save_path}"), policy(lock_wait))
 }
 
 /// The same, with a lock that ends after `lease` if it is not renewed.
 pub fn renewing(save_path: &str, lease: Duration) -> Handler {
-    open(save_path, LockPolicy { lease, renewed: true, ..policy(PATIENCE) })
+    open(save_path, LockPolicy { lease, renewed: true, ..policy(WAITER_LIFETIME) })
 }
 
 fn open(save_path: &str, policy: LockPolicy) -> Handler {
@@ -141,8 +141,8 @@ impl Scene {
         exchange: impl Fn(&mut Scripts<'_>, &Keys) -> RedisResult<T>,
     ) -> Result<T, Error> {
         let location = self.location();
-        self.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |link| {
-            exchange(&mut Scripts(link), &location.keys)
+        self.backend.run(&location, ReadRouting::Primary, Duration::ZERO, |connection| {
+            exchange(&mut Scripts(connection), &location.keys)
         })
     }
 
@@ -220,9 +220,9 @@ impl Scene {
     pub fn wait(
         &self,
         wanted: Existence,
-        patience: Duration,
+        lock_wait: Duration,
     ) -> (Result<Acquired, Error>, Duration) {
-        wait_at(&self.backend, &mut self.acquisition(wanted), patience)
+        wait_at(&self.backend, &mut self.acquisition(wanted), lock_wait)
     }
 }
 
@@ -244,15 +244,15 @@ pub fn acquisition(location: SessionLocation, wanted: Existence) -> Acquisition 
 pub fn wait_at(
     backend: &Backend,
     acquisition: &mut Acquisition,
-    patience: Duration,
+    lock_wait: Duration,
 ) -> (Result<Acquired, Error>, Duration) {
     let start = Instant::now();
     while start.elapsed() < 20 * SECOND {
-        match acquisition.step(backend, &policy(patience)) {
+        match acquisition.step(backend, &policy(lock_wait)) {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(outcome)) => return (Ok(outcome), start.elapsed()),
             Err(error) => return (Err(error), start.elapsed()),
         }
     }
-    panic!("still waiting after 20 s, with a patience of {patience:?}");
+    panic!("still waiting after 20 s, with a lock_wait of {lock_wait:?}");
 }

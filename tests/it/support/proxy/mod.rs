@@ -101,15 +101,15 @@ impl RecordingProxy {
         links.iter().filter(|l| l.pair.strong_count() > 0).count()
     }
 
-    /// Round trips of all connections since the last reset. A flight begins
+    /// Round trips of all connections since the last reset. A round trip begins
     /// with a command whose first byte comes when all earlier commands of its
-    /// connection have been answered; so a pipeline is one flight, however it
+    /// connection have been answered; so a pipeline is one round trip, however it
     /// is cut into packets.
     #[track_caller]
-    pub fn flights(&self) -> usize {
+    pub fn round_trips(&self) -> usize {
         let recording = self.recording();
         recording.assert_understood();
-        recording.flights
+        recording.round_trips
     }
 
     /// Commands of all connections since the last reset, with their arguments.

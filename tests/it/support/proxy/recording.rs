@@ -15,7 +15,7 @@ pub type Traffic = Vec<(Direction, Vec<u8>)>;
 #[derive(Default)]
 pub struct Recording {
     pub accepted: usize,
-    pub flights: usize,
+    pub round_trips: usize,
     /// Of all connections, in the order in which they were complete.
     pub commands: Vec<Vec<Vec<u8>>>,
     conversations: Vec<Conversation>,
@@ -32,8 +32,8 @@ struct Conversation {
     unanswered: usize,
     /// The first word of the last complete command, in upper case.
     last_command: String,
-    /// The next complete command begins a flight.
-    new_flight: bool,
+    /// The next complete command begins a round trip.
+    begins_round_trip: bool,
     not_resp: bool,
 }
 
@@ -63,7 +63,7 @@ impl Recording {
         // Decided at a command's first byte: the rest may well arrive after the
         // replies to the commands before it.
         if talk.partial_command.is_empty() {
-            talk.new_flight = talk.unanswered == 0;
+            talk.begins_round_trip = talk.unanswered == 0;
         }
         talk.partial_command.extend_from_slice(bytes);
         let mut at = 0;
@@ -73,7 +73,7 @@ impl Recording {
                     at += len;
                     // Servers skip an empty command and answer nothing.
                     if !args.is_empty() {
-                        self.flights += usize::from(mem::take(&mut talk.new_flight));
+                        self.round_trips += usize::from(mem::take(&mut talk.begins_round_trip));
                         talk.unanswered += 1;
                         talk.last_command = String::from_utf8_lossy(&args[0]).to_uppercase();
                         self.commands.push(args);
@@ -128,7 +128,7 @@ impl Recording {
     /// Forgets the past, but not what is under way on open connections.
     pub fn reset(&mut self) {
         self.accepted = 0;
-        self.flights = 0;
+        self.round_trips = 0;
         self.commands.clear();
         for talk in &mut self.conversations {
             talk.traffic.clear();

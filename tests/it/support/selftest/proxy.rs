@@ -17,33 +17,33 @@ fn proxied() -> (RedisServer, RecordingProxy) {
 }
 
 #[test]
-fn three_commands_in_a_pipeline_are_one_flight_and_one_by_one_are_three() {
+fn three_commands_in_a_pipeline_are_one_round_trip_and_one_by_one_are_three() {
     let (_server, proxy) = proxied();
     let stream = connect(&proxy.addr());
     exchange(&stream, &PING.repeat(3), &PONG.repeat(3));
-    assert_eq!((proxy.flights(), proxy.commands().len()), (1, 3));
+    assert_eq!((proxy.round_trips(), proxy.commands().len()), (1, 3));
     proxy.reset();
     for _ in 0..3 {
         exchange(&stream, PING, PONG);
     }
-    assert_eq!((proxy.flights(), proxy.commands().len()), (3, 3));
+    assert_eq!((proxy.round_trips(), proxy.commands().len()), (3, 3));
 }
 
 #[test]
-fn a_command_cut_into_packets_is_one_flight_even_when_replies_come_between() {
+fn a_command_cut_into_packets_is_one_round_trip_even_when_replies_come_between() {
     let (_server, proxy) = proxied();
     let mut stream = connect(&proxy.addr());
     let (first, second) = PING.split_at(6);
     // The second PING began before the first was answered.
     exchange(&stream, &[PING, first].concat(), PONG);
     exchange(&stream, second, PONG);
-    assert_eq!(proxy.flights(), 1);
+    assert_eq!(proxy.round_trips(), 1);
     // All alone it is a new one, and each byte in its own packet still is.
     for byte in PING.bytes() {
         stream.write_all(&[byte]).unwrap();
     }
     expect(&stream, PONG);
-    assert_eq!(proxy.flights(), 2);
+    assert_eq!(proxy.round_trips(), 2);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_push_message_is_not_an_answer() {
     expect(&stream, ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
     stream.write_all(PING.as_bytes()).unwrap();
     wait_until("PING is there", || proxy.commands().len() == 2);
-    assert_eq!(proxy.flights(), 1);
+    assert_eq!(proxy.round_trips(), 1);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn commands_and_bytes_are_recorded_over_all_connections_until_a_reset() {
     exchange(&one, "set k v\r\n", "+OK\r\n");
     exchange(&two, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "$1\r\nv\r\n");
     assert_eq!((proxy.connections(), proxy.open_connections()), (2, 2));
-    assert_eq!(proxy.flights(), 2);
+    assert_eq!(proxy.round_trips(), 2);
     assert_eq!(proxy.command_names(), ["SET", "GET"]);
     assert_eq!(proxy.commands()[1], [b"GET".to_vec(), b"k".to_vec()]);
     assert_eq!(
@@ -86,14 +86,14 @@ fn commands_and_bytes_are_recorded_over_all_connections_until_a_reset() {
         ]
     );
     proxy.reset();
-    assert_eq!((proxy.connections(), proxy.flights()), (0, 0));
+    assert_eq!((proxy.connections(), proxy.round_trips()), (0, 0));
     assert!(proxy.commands().is_empty() && proxy.traffic().is_empty());
     drop(one);
     wait_until("one is closed", || proxy.open_connections() == 1);
 }
 
 #[test]
-fn a_megabyte_passes_unharmed_as_one_flight() {
+fn a_megabyte_passes_unharmed_as_one_round_trip() {
     let (server, proxy) = proxied();
     let url = format!("redis://{}/", proxy.addr());
     let mut client = redis::Client::open(url).unwrap().get_connection().unwrap();
@@ -103,7 +103,7 @@ fn a_megabyte_passes_unharmed_as_one_flight() {
     let got: Vec<Vec<u8>> =
         redis::pipe().get("k").set("copy", &value).ignore().get("copy").query(&mut client).unwrap();
     assert!(got == [value.clone(), value]);
-    assert_eq!(proxy.flights(), 1);
+    assert_eq!(proxy.round_trips(), 1);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn nothing_is_counted_on_a_connection_that_does_not_speak_resp() {
     let mut stream = connect(&proxy.addr());
     stream.write_all(b"\x16\x03\x01 hello").unwrap();
     wait_until("the bytes have passed", || proxy.traffic().len() == 1);
-    proxy.flights();
+    proxy.round_trips();
 }
 
 #[test]
