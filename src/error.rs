@@ -108,7 +108,7 @@ pub enum Error {
     )]
     LockLost,
     /// The same, but an earlier attempt was not answered: it may have stored
-    /// the session and let go of the lock.
+    /// the session and released the lock.
     #[error(
         "Unable to write session: session lock not held; the server failed before it said whether \
          the changes of this request were stored, and another request has had the session since"
@@ -129,7 +129,7 @@ pub enum Error {
     /// The request has promised not to write.
     #[error("Unable to write session: redis_session.read_only is on for this request")]
     ReadOnly,
-    /// The lock could not be let go of; it ends with its lease.
+    /// The lock could not be released; it ends with its lease.
     #[error("Failed to release session lock: {0}")]
     Release(Box<Error>),
     /// Three generated session ids in a row existed already.

@@ -167,12 +167,12 @@ pub fn slot(key: &[u8]) -> u16 {
     crc16::State::<crc16::XMODEM>::calculate(hash_tag(key).unwrap_or(key)) % SLOTS
 }
 
-/// What stands between the first `{` and the first `}` behind it, if anything.
+/// What is between the first `{` and the first `}` after it, if anything.
 fn hash_tag(key: &[u8]) -> Option<&[u8]> {
     let open = key.iter().position(|byte| *byte == b'{')?;
-    let (_, behind) = key.split_at_checked(open + 1)?;
-    let close = behind.iter().position(|byte| *byte == b'}')?;
-    behind.get(..close).filter(|tag| !tag.is_empty())
+    let (_, rest) = key.split_at_checked(open + 1)?;
+    let close = rest.iter().position(|byte| *byte == b'}')?;
+    rest.get(..close).filter(|tag| !tag.is_empty())
 }
 
 #[cfg(test)]
@@ -220,7 +220,7 @@ mod tests {
     fn slots_are_those_of_the_cluster_specification() {
         assert_eq!(slot(b"123456789"), 0x31c3);
         assert_eq!(slot(b""), 0);
-        // Only what is between the first { and the first } behind it counts.
+        // Only what is between the first { and the first } after it counts.
         assert_eq!(slot(b"}a{123456789}{b}"), 0x31c3);
         assert_eq!(slot(b"{{123456789}}"), slot(b"{123456789"));
         // Without anything between them all of it counts.

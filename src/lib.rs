@@ -24,16 +24,50 @@
 //! - A session id is checked before it becomes part of a key.
 //! - No message holds a password, a session id or session data.
 //! - Nothing but `php` calls PHP, and nothing is owned while PHP is called.
+//!
+//! None of this is an API: the modules are public for the tests, the fuzz targets
+//! and the benchmarks of this repository. The feature `sealed` makes them private,
+//! so that the compiler sees what is not used.
 
+#[cfg(feature = "sealed")]
+mod client;
+#[cfg(not(feature = "sealed"))]
 pub mod client;
+#[cfg(feature = "sealed")]
+mod config;
+#[cfg(not(feature = "sealed"))]
 pub mod config;
+#[cfg(feature = "sealed")]
+mod error;
+#[cfg(not(feature = "sealed"))]
 pub mod error;
+#[cfg(feature = "sealed")]
+mod key;
+#[cfg(not(feature = "sealed"))]
 pub mod key;
+#[cfg(feature = "sealed")]
+mod lock;
+#[cfg(not(feature = "sealed"))]
 pub mod lock;
+#[cfg(feature = "sealed")]
+mod log;
+#[cfg(not(feature = "sealed"))]
 pub mod log;
+#[cfg(feature = "sealed")]
+mod registry;
+#[cfg(not(feature = "sealed"))]
 pub mod registry;
+#[cfg(feature = "sealed")]
+mod runtime;
+#[cfg(not(feature = "sealed"))]
 pub mod runtime;
+#[cfg(feature = "sealed")]
+mod session;
+#[cfg(not(feature = "sealed"))]
 pub mod session;
+#[cfg(feature = "sealed")]
+mod topology;
+#[cfg(not(feature = "sealed"))]
 pub mod topology;
 
 #[cfg(feature = "php")]

@@ -62,7 +62,7 @@ pub fn start(target: &str, level: &str) -> Result<(), String> {
         .with_ansi(false)
         .with_target(false)
         .finish();
-    // It fails only where somebody else in this process logs already.
+    // It fails only where this process has another subscriber already.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
 }

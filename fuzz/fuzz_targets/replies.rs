@@ -14,7 +14,7 @@ use redis_session::client::resp::Reader;
 use redis_session::config::server::Address;
 use redis_session::lock::token::Holder;
 use redis_session::topology::cluster::{parse_ranges, redirection};
-use redis_session::topology::sentinel::parse_report;
+use redis_session::topology::sentinel::report::parse_report;
 
 /// Most bytes in use at a time. A large value begins with 1 MB, and grows by
 /// doubling once that has arrived, which no input here does.

@@ -33,7 +33,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Connects to nothing yet. `role` is what the server must be. Connections
-    /// are shared with whoever logs in to the same server in the same way.
+    /// are shared with all that log in to the same server in the same way.
     pub fn new(host: Host, role: Role, pools: &Pools) -> Self {
         let pool = pools.pool(&host, role);
         Self { host, role, asking: false, pool }
@@ -173,7 +173,7 @@ impl Endpoint {
     }
 }
 
-/// Why an exchange did not come to an end, for whoever can do something.
+/// Why an exchange did not come to an end, for the caller that can do something.
 #[derive(Debug)]
 pub enum AttemptError {
     /// There is no connection: nothing was sent.
@@ -246,7 +246,7 @@ impl PoolEntry {
     }
 
     /// Closes the connection if its answer is unusable: more may be
-    /// on its way, which would be taken for the answer to somebody else.
+    /// on its way, which would be taken for the answer to another request.
     fn conclude<T>(&mut self, answer: RedisResult<T>) -> Result<T, AttemptError> {
         answer.map_err(|error| {
             if ends_connection(&error) {

@@ -17,7 +17,7 @@ use crate::client::login::KnownLoginStyle;
 use crate::client::tls;
 use crate::runtime::Runtime;
 
-/// How often whoever waits for r2d2's entries looks for the one that is not.
+/// How often one who waits for r2d2's entries looks for the one that is not.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Pause before connections that were in use are looked at again.

@@ -9,11 +9,11 @@
 //! From top to bottom; each file uses those below it:
 //!
 //! - `standalone`, `sentinel`, `cluster`: the topologies and their forms
-//! - `options`, `auth`, `tls`: what the parameters behind the `?` mean
+//! - `options`, `auth`, `tls`: what the parameters after the `?` mean
 //! - `place`: everything up to the `?`
 //! - `mask`: hides passwords in everything that is shown
 //! - `site`: hosts and path; `query`: which parameters there are
-//! - `host`, `scheme`: one host, and what stands before `://`
+//! - `host`, `scheme`: one host, and what is before `://`
 //! - `span`: a part of the text that knows its offset, for error messages
 
 mod auth;
@@ -109,7 +109,7 @@ impl SavePath {
     ///
     /// # Errors
     /// The first thing in the text that cannot be honoured. A parameter that
-    /// nobody knows is only a warning.
+    /// no one knows is only a warning.
     pub fn parse(text: &str) -> Result<Parsed, ParseError> {
         read(Span::of(text)).map_err(|SpanError { at, reason }| ParseError {
             offset: at,

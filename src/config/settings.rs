@@ -1,4 +1,4 @@
-//! What the INI says, as values: units and defaults stand here and nowhere
+//! What the INI says, as values: units and defaults are here and nowhere
 //! else. Reading the INI itself is `php::ini`'s business.
 
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub fn memory_left(memory_limit: &str, used: usize) -> usize {
 pub enum ReadOnly {
     /// It may write: it takes the lock.
     No,
-    /// It waits until nobody holds the lock, then reads without taking it.
+    /// It waits until no one holds the lock, then reads without taking it.
     Wait,
     /// It reads at once: `redis_session.read_only_wait=0`.
     NoWait,
@@ -94,7 +94,7 @@ pub struct LockPolicy {
     /// `redis.session.lock_failure_readonly`: whether a request that misses
     /// the lock goes on, read only. Defaults to false.
     pub failure_readonly: bool,
-    /// What the request runs, shown to whoever waits for it.
+    /// What the request runs, shown to those who wait for it.
     pub script: String,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A primary that fails takes along what its replica was not told: for example
 //! that a lock was released. The new primary still has that lock, and no one
-//! releases it, so that others wait until it ends by itself. So whoever released
+//! releases it, so that others wait until it ends by itself. So the process that released
 //! it does so again there: only its own token is removed.
 //!
 //! A process that is busy hears of a new primary with its next request. One
@@ -50,7 +50,7 @@ pub struct Release {
 pub struct ReleasedLocks {
     runtime: Arc<Runtime>,
     all: Mutex<VecDeque<Release>>,
-    /// Whether somebody will look.
+    /// Whether a look is planned already.
     watched: AtomicBool,
 }
 
@@ -159,7 +159,7 @@ impl ReleasedLocks {
 
     /// Runs in the helper thread, which must not wait.
     fn look(self: &Arc<Self>, backend: &Arc<Backend>) {
-        // Before looking: whoever adds one after that sees to it.
+        // Before looking: a release that is added later starts a look of its own.
         self.watched.store(false, Ordering::Relaxed);
         let latest = self.of_each_server();
         if latest.is_empty() || self.watched.swap(true, Ordering::Relaxed) {

@@ -61,7 +61,7 @@ impl LockRenewer {
         Self { runtime, schedule: Mutex::default() }
     }
 
-    /// Renews `held` for as long as somebody keeps it. Starts the helper thread.
+    /// Renews `held` for as long as its request keeps it. Starts the helper thread.
     pub fn keep(self: &Arc<Self>, held: &Arc<HeldLock>) {
         let due = Instant::now() + held.period();
         let mut schedule = self.schedule();
@@ -100,7 +100,7 @@ impl LockRenewer {
         schedule.wakes = None;
         while let Some((server, _)) = schedule.next_due(None) {
             if schedule.busy.len() >= MAX_THREADS {
-                return; // whoever is done first sees to it
+                return; // the thread that is done first serves it
             }
             schedule.busy.push(server.clone());
             let leases = self.clone();

@@ -123,7 +123,7 @@ pub fn unpark(parked: Parked) {
     MAILBOX.with_borrow_mut(|mailbox| mailbox.parked.truncate(parked.level));
 }
 
-/// The visit has ended: nobody reads what is parked, and what PHP was not told
+/// The visit has ended: no one reads what is parked, and what PHP was not told
 /// any more goes to the log.
 pub fn forget() {
     // The thread's mailbox is gone only when the thread is.
@@ -143,7 +143,7 @@ pub fn forget() {
 /// `string` is live and not written to during `'a`.
 pub unsafe fn bytes<'a>(string: *const zend_string) -> &'a [u8] {
     // SAFETY: the caller promises `string` is live; PHP keeps `len`
-    // initialised bytes in `val`, and nobody writes them during `'a`.
+    // initialised bytes in `val`, and no one writes them during `'a`.
     unsafe { std::slice::from_raw_parts((&raw const (*string).val).cast(), (*string).len) }
 }
 
@@ -151,7 +151,7 @@ pub unsafe fn bytes<'a>(string: *const zend_string) -> &'a [u8] {
 ///
 /// # Safety
 /// `string` is live and this thread's own. Each call is followed by one of
-/// [`let_go`], or by the end of the request, which frees all of its strings.
+/// [`release_string`], or by the end of the request, which frees all of its strings.
 pub unsafe fn hold(string: *mut zend_string) {
     // SAFETY: the caller's promise. Interned ones live long enough, and are
     // not counted.
@@ -164,7 +164,7 @@ pub unsafe fn hold(string: *mut zend_string) {
 
 /// # Safety
 /// [`hold`] was called for `string`.
-pub unsafe fn let_go(string: *mut zend_string) {
-    // SAFETY: it is live, as it is held; frees it if nobody else does.
+pub unsafe fn release_string(string: *mut zend_string) {
+    // SAFETY: it is live, as it is held; frees it if no one else holds it.
     unsafe { ext_php_rs_zend_string_release(string) };
 }

@@ -10,7 +10,7 @@ use ext_php_rs::ffi::{
     ext_php_rs_zend_string_init, ext_php_rs_zend_string_release, zend_long, zend_string,
 };
 
-use super::boundary::{attempt, bytes, hold, let_go, notice, report, warn};
+use super::boundary::{attempt, bytes, hold, notice, release_string, report, warn};
 use super::ffi::{php_session_create_id, ps_module, zend_result};
 use super::open::{handler, number, renew_number, set_handler};
 use super::{headers, ini, request};
@@ -122,7 +122,7 @@ unsafe fn wait_serving_signals<T>(
     };
     if waits {
         // SAFETY: they were held above.
-        strings.iter().for_each(|string| unsafe { let_go(*string) });
+        strings.iter().for_each(|string| unsafe { release_string(*string) });
     }
     ended
 }

@@ -66,7 +66,7 @@ thread_local! {
         const { RefCell::new(Changes { recorded: false, list: Vec::new() }) };
 }
 
-/// Registers the entries that nobody has registered yet. Each gets a function
+/// Registers the entries that no one has registered yet. Each gets a function
 /// for its changes: PHP takes back none that has no such function.
 pub fn register(module: i32) {
     for (name, default, permission) in ENTRIES {
@@ -162,7 +162,7 @@ pub unsafe fn end_visit() {
                 zend_restore_ini_entry(name, RUNTIME);
             } else {
                 zend_alter_ini_entry(name, before, USER, RUNTIME);
-                boundary::let_go(before);
+                boundary::release_string(before);
             }
         }
     }

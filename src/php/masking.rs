@@ -6,7 +6,7 @@
 //! shows each message to observers first, and each exception to a hook when it
 //! is thrown; there the save path is masked as in our own messages. It is
 //! looked up when a message comes, so there is no copy of it that could be
-//! out of date. `phpinfo()` lets a setting be shown by somebody else.
+//! out of date. `phpinfo()` lets a function of ours show a setting.
 
 use std::cell::Cell;
 use std::ffi::c_int;

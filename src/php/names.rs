@@ -46,7 +46,7 @@ pub(super) fn owner_of(name: &CStr) -> Owner {
     }
 }
 
-/// Registers our names where nobody has taken them. phpredis keeps its own.
+/// Registers our names where they are not taken. phpredis keeps its own.
 pub(super) fn register() {
     for handler in &HANDLERS.0 {
         // SAFETY: our names are C strings in constants.

@@ -5,7 +5,7 @@
 //! not call ours. So each handler is kept here, until PHP closes it or the
 //! request ends. PHP gets a number in place of a pointer: one that is out of
 //! date leads to nothing, not to freed memory. A handler that opens again gets
-//! another number, so that whoever has waited meanwhile knows it is not his.
+//! another number, so that a callback that has waited meanwhile knows it is not its own.
 
 use std::cell::RefCell;
 use std::ffi::c_void;

@@ -60,7 +60,7 @@ pub fn memory_used() -> usize {
 
 /// Whether `session_start(['read_and_close' => true])` is what is running.
 /// PHP does not tell its save handlers; where it cannot be seen, because a
-/// handler in PHP stands between, the answer is no.
+/// handler in PHP is between, the answer is no.
 pub fn is_read_and_close() -> bool {
     // SAFETY: reads the frame of the PHP function that called us, which lives
     // until we return. Runs no PHP code.

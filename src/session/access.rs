@@ -137,7 +137,7 @@ impl Handler {
 
     /// Takes the lock again that a failed primary took along, as its replica
     /// had not been told of it. Only at another server than the one that gave
-    /// it, only if nobody has it there, and only if the session is as it was
+    /// it, only if no one has it there, and only if the session is as it was
     /// when it was read: so no write comes between.
     pub(super) fn reclaim(&mut self, sid: Sid<'_>) -> bool {
         let Some(held) = self.held_lock(sid) else { return false };

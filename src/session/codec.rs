@@ -44,7 +44,7 @@ pub fn encode<'a>(data: &'a [u8], compression: Option<&Compression>) -> Cow<'a, 
     }
 }
 
-/// What `stored`, compressed with `codec`, stands for: at most `most` bytes.
+/// The session of which `stored` is the form compressed with `codec`: at most `most` bytes.
 ///
 /// # Errors
 /// See [`DecompressError`]. No more memory is taken than the stored bytes can

@@ -21,7 +21,7 @@ use crate::session::codec::{self, DecompressError};
 use crate::session::entry::{Data, Entries, Entry};
 use crate::session::stored_form::{self, Form};
 
-/// What a save handler's name stands for.
+/// What a save handler's name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandlerKind {
     /// Whatever the save path says: `redis` and `redis_session`.
@@ -43,7 +43,7 @@ pub enum WriteCause {
 /// warned of. It is asked again after a fork, as a child has servers of its own.
 pub type FindLocks = fn(save_path: &str) -> Result<(Arc<Locks>, Vec<String>), ParseError>;
 
-/// The state behind one `session_start()`.
+/// The state of one `session_start()`.
 pub struct Handler {
     pub(super) save_path: String,
     pub(super) settings: Arc<Settings>,

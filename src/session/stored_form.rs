@@ -19,7 +19,7 @@ use crate::config::settings::MAX_SIZE;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Largest block of a frame, in bytes.
 pub(super) const ZSTD_BLOCK: usize = 128 << 10;
-/// The most bytes that one byte of an LZ4 block stands for.
+/// The most bytes that one byte of an LZ4 block becomes.
 const LZ4_RATIO: usize = 255;
 
 /// How a session is stored.
@@ -133,7 +133,7 @@ pub(super) fn crc8(bytes: &[u8]) -> u8 {
     })
 }
 
-/// How many bytes a block of LZ4 stands for; none if it is no such block.
+/// How many bytes a block of LZ4 becomes; none if it is no such block.
 fn lz4_size(block: &[u8]) -> Option<usize> {
     let mut rest = Rest(block);
     let mut size = 0_usize;
@@ -183,7 +183,7 @@ fn is_igbinary(stored: &[u8]) -> bool {
     matches!(stored, [0, 0, 0, 1 | 2, ..])
 }
 
-/// How many bytes a stream of LZF stands for; none if it is no such stream.
+/// How many bytes a stream of LZF becomes; none if it is no such stream.
 pub(super) fn lzf_size(stream: &[u8]) -> Option<usize> {
     let mut rest = Rest(stream);
     let mut size = 0_usize;

@@ -134,6 +134,6 @@ pub(super) enum RetryDecision {
     Once(Arc<Endpoint>),
     /// Once where the name of this server leads now.
     Renamed,
-    /// Nowhere: the answer stands.
+    /// Nowhere: the answer is final.
     Nowhere,
 }

@@ -5,7 +5,7 @@
 //! one has a later configuration.
 
 mod messages;
-mod report;
+pub mod report;
 mod subscription;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +22,7 @@ use crate::config::server::{Address, Host};
 use crate::error::Error;
 use crate::key::{Keys, STANDALONE_PREFIX, Sid};
 
-pub use report::{PrimaryReport, parse_report};
-use report::{request_report, request_whether_replica, resolve};
+use report::{PrimaryReport, request_report, request_whether_replica, resolve};
 use subscription::Subscriptions;
 
 /// How long a sentinel is believed that it is making another server the

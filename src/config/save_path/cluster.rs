@@ -27,7 +27,7 @@ pub struct Cluster {
     pub failover: Failover,
 }
 
-/// Whether a read may go to a replica, which may be behind its primary.
+/// Whether a read may go to a replica, which may lag its primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Failover {
     /// Never.

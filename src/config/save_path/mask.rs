@@ -1,7 +1,7 @@
 //! Hides passwords in the text of a save path, also of a malformed one.
 //!
 //! Works by permission: shown is what reads as a host or as a parameter that
-//! holds no secret, and the rest is hidden. So a text that nobody understands
+//! holds no secret, and the rest is hidden. So a text that cannot be parsed
 //! shows too little rather than a password.
 
 use std::ops::Range;
@@ -46,13 +46,13 @@ const NOT_ALLOWED: [&str; 2] =
 
 /// `message` with a masked text in place of a save path that is refused
 /// before it is anybody's, as by `open_basedir`: PHP takes it for a directory.
-/// Of what is no path it shows a part only, behind a `;` of the password.
+/// Of what is no path it shows a part only, after a `;` of the password.
 #[must_use]
 pub fn masked_refusal(message: &[u8]) -> Option<Vec<u8>> {
     let text = str::from_utf8(message).ok()?;
-    let [before, behind] = NOT_ALLOWED;
+    let [before, after] = NOT_ALLOWED;
     let from = text.find(before)? + before.len();
-    let to = text.rfind(behind).filter(|to| *to >= from)?;
+    let to = text.rfind(after).filter(|to| *to >= from)?;
     let (head, tail) = text.split_at(to);
     let (head, quoted) = head.split_at(from);
     let plain = without_entities(quoted);
@@ -211,8 +211,8 @@ fn hide_in_segment(segment: Span<'_>, hidden: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Where a secret may start in what does not read as a site: behind the user,
-/// or where there is neither user nor password, behind the host. A query may
+/// Where a secret may start in what does not read as a site: after the user,
+/// or where there is neither user nor password, after the host. A query may
 /// hold one as well.
 fn suspect(body: Span<'_>) -> usize {
     let (before_at, at) = body.split_before('@');

@@ -10,7 +10,7 @@ use super::scheme::{self, Form, Security};
 use super::site::{Site, locate, site, split_query};
 use super::span::{self, Span, SpanError};
 
-/// One part of the list, or a text that stands alone, without its parameters.
+/// One part of the list, or a text that is no list, without its parameters.
 pub(super) struct Place<'a> {
     pub form: Form,
     pub security: Security,

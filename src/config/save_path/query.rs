@@ -1,4 +1,4 @@
-//! `name=value&name[key]=value` behind the `?`, read as PHP reads a query.
+//! `name=value&name[key]=value` after the `?`, read as PHP reads a query.
 //!
 //! Knows which parameters exist; `options` knows what they mean. A `#` is an
 //! ordinary character, as phpredis puts the fragment back onto the query.
@@ -6,7 +6,7 @@
 use super::host;
 use super::span::{Span, SpanError, is_separator};
 
-/// One parameter as it stands in the text.
+/// One parameter as it is written in the text.
 pub(super) struct Parameter<'a> {
     /// All of it.
     pub span: Span<'a>,
@@ -100,7 +100,7 @@ pub(super) fn ends_in_secret(text: Span<'_>) -> bool {
     kinds.filter(|kind| *kind != Kind::Unknown).last() == Some(Kind::Secret)
 }
 
-/// Whether the text is a query and no list of servers: its first `=` stands
+/// Whether the text is a query and no list of servers: its first `=` is
 /// where a server would be, and there is a parameter in it that exists. No
 /// server's name or path can look like that.
 pub(super) fn is_query(text: Span<'_>) -> bool {

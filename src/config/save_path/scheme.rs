@@ -1,4 +1,4 @@
-//! What stands before `://`, and what it announces.
+//! The scheme before `://`, and what it announces.
 
 use crate::config::tls::{TlsOptions, TlsVersion};
 
@@ -61,7 +61,7 @@ impl Security {
     }
 }
 
-/// What may stand before `://`, in any case.
+/// What may be before `://`, in upper or lower case.
 const SCHEMES: [(&str, Form, Security); 18] = [
     ("tcp", Form::Tcp, Security::Plain),
     ("tls", Form::Tcp, Security::Tls),
@@ -103,7 +103,7 @@ pub(super) fn split_scheme(part: Span<'_>) -> (Option<Span<'_>>, Span<'_>) {
     }
 }
 
-/// What may stand before `://`, for a message.
+/// What may be before `://`, for a message.
 pub(super) fn names() -> String {
     SCHEMES.map(|(name, ..)| name).join(", ")
 }

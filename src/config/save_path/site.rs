@@ -1,7 +1,7 @@
 //! What follows the user and the password: hosts, ports, path, query.
 //!
 //! Not left to a URL parser, because passwords of platforms hold what a URL
-//! may not (`#`, `/`, `?`, `@`), and a `#` behind the `?` is no fragment here.
+//! may not (`#`, `/`, `?`, `@`), and a `#` after the `?` is no fragment here.
 
 use crate::config::server::Address;
 
@@ -14,7 +14,7 @@ use super::span::{Span, SpanError};
 pub(super) struct Site<'a> {
     /// The first host.
     pub address: Address,
-    /// The other hosts; empty unless the form stands alone.
+    /// The other hosts; empty unless the form allows a list.
     pub others: Vec<Address>,
     /// What the sentinels call the servers; empty in every other form.
     pub service: String,
@@ -85,7 +85,7 @@ fn read_path(path: Span<'_>, form: Form) -> Result<(String, Option<u32>), SpanEr
 /// Reads `/service` and gives what follows it.
 fn read_service(path: Span<'_>) -> Result<(String, Span<'_>), SpanError> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !matches!(path.text().as_bytes(), [b'/', behind, ..] if *behind != b'/') {
+    if !matches!(path.text().as_bytes(), [b'/', next, ..] if *next != b'/') {
         return Err(path.error(
             "missing /service after the sentinel list (the monitored master name), e.g. \
              redis-sentinel://s1:26379/mymaster",
@@ -101,7 +101,7 @@ fn read_service(path: Span<'_>) -> Result<(String, Span<'_>), SpanError> {
 
 /// Splits `[user info@]site`.
 ///
-/// A password may hold anything: it ends at the first `@` behind which the
+/// A password may hold anything: it ends at the first `@` after which the
 /// rest reads as a site. For an ordinary URL that is the last `@` before the
 /// path. What holds a known parameter, or reads as a site with any, is never
 /// taken for a password, so a typing error cannot send it to a wrong host.

@@ -1,4 +1,4 @@
-//! A part of the save path that knows where it stands, so that an error can
+//! A part of the save path that knows where it is, so that an error can
 //! name the offset, and a quotation can be refused where a secret may be.
 
 use std::fmt::Display;
@@ -50,7 +50,7 @@ impl<'a> Span<'a> {
         self.at
     }
 
-    /// Offset of the first byte behind this span, in the whole text.
+    /// Offset of the first byte after this span, in the whole text.
     pub fn end(self) -> usize {
         self.at + self.text.len()
     }
@@ -85,7 +85,7 @@ impl<'a> Span<'a> {
         self.split_at(self.find(pattern).unwrap_or(self.len()))
     }
 
-    /// The parts before and behind the first `mark`.
+    /// The parts before and after the first `mark`.
     pub fn split_once(self, mark: &str) -> Option<(Self, Self)> {
         let (head, tail) = self.split_at(self.find(mark)?);
         Some((head, tail.after(mark.len())))
@@ -121,18 +121,18 @@ impl<'a> Span<'a> {
     }
 
     /// With `%41` read as `A`, and where `plus_is_space`, `+` as a space. A
-    /// `%` without two hexadecimal digits stands for itself, as in PHP.
+    /// `%` without two hexadecimal digits means itself, as in PHP.
     ///
     /// # Errors
-    /// What it stands for is not UTF-8 or holds a NUL byte.
+    /// What it encodes is not UTF-8 or holds a NUL byte.
     pub fn decoded(self, plus_is_space: bool) -> Result<String, SpanError> {
         let mut bytes = Vec::with_capacity(self.len());
         let mut rest = self.text.as_bytes();
         while let [first, tail @ ..] = rest {
             let (byte, tail) = match (first, tail) {
                 (b'+', _) if plus_is_space => (b' ', tail),
-                (b'%', [high, low, behind @ ..]) => match (hex(*high), hex(*low)) {
-                    (Some(high), Some(low)) => (high << 4 | low, behind),
+                (b'%', [high, low, rest @ ..]) => match (hex(*high), hex(*low)) {
+                    (Some(high), Some(low)) => (high << 4 | low, rest),
                     _ => (b'%', tail),
                 },
                 _ => (*first, tail),

@@ -8,7 +8,7 @@ use crate::config::tls::TlsOptions;
 /// Sets `stream[option]` in `tls`; an empty name or path is none, as in PHP.
 ///
 /// # Errors
-/// Why the option cannot be honoured, to be put behind its name.
+/// Why the option cannot be honoured, to be put after its name.
 pub(super) fn set(tls: &mut TlsOptions, option: &str, value: String) -> Result<(), &'static str> {
     let text = |value: String| Some(value).filter(|value| !value.is_empty());
     match option {

@@ -25,7 +25,7 @@ fn save_pathish() -> impl Strategy<Value = String> {
     prop::collection::vec(word, 0..24).prop_map(|words| words.concat())
 }
 
-/// Any text that may stand in a value.
+/// Any text that a value may hold.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z:]{1,8}", r"[^\x00]{0,8}"]
 }
@@ -231,7 +231,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// The characters that stand in no message, so that every piece of a password
+/// The characters that are in no message, so that every piece of a password
 /// made of them and of signs can be recognised.
 const TRACES: [char; 3] = ['Q', 'X', 'Z'];
 

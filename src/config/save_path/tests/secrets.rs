@@ -121,7 +121,7 @@ fn debug_shows_no_password() {
     assert!(!debug.contains("hunter"), "{debug}");
 }
 
-/// Every form that a password may stand in, where `{}` is.
+/// Every form that a password may be in, where `{}` is.
 const FORMS: [&str; 24] = [
     "redis://u:{}@h:1/2?weight=2",
     "redis://:{}@h",
@@ -186,7 +186,7 @@ proptest::proptest! {
 
     #[test]
     fn no_part_of_a_password_is_taken_for_a_host(password in "[qz][a-u0-9:, /?&=@]{2,10}[qz]") {
-        // With a space behind the comma it cannot be told from a list.
+        // With a space after the comma it cannot be told from a list.
         if password.contains(", ") || password.contains(" ,") || password.contains("  ") || password.contains(",,") {
             return Ok(());
         }
@@ -213,7 +213,7 @@ fn what_open_basedir_refuses_is_masked() {
         ("session_save_path()", "redis://u:p)w@h", "redis://u:***@h"),
         ("ini_set()", "tcp://h?timeout=1&amp;auth=p&lt;w", "tcp://h?timeout=1&amp;auth=***"),
         ("ini_set()", "seed[]=h:1&auth=pw", "seed[]=h:1&auth=***"),
-        // What is behind a semicolon in a password.
+        // What follows a semicolon in a password.
         ("ini_set()", "pw", "***"),
     ] {
         let masked = masked_refusal(message(function, file).as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! The forms that stand for more than a list of servers.
+//! The forms that mean more than a list of servers.
 
 use std::time::Duration;
 
