@@ -26,6 +26,7 @@ pub extern "C" fn show(module: *mut ModuleEntry) {
         row(c"Save handler rediscluster", || served_by(c"rediscluster"));
         row(c"Save handler redis_session", || served_by(NAME));
         row(c"TLS", || "rustls with ring, TLS 1.2 and 1.3".to_owned());
+        row(c"Compression", || "lzf, zstd, lz4; all are read, whatever is set".to_owned());
         row(c"Redis client library", || {
             concat!("redis (Rust crate) ", env!("REDIS_CRATE")).to_owned()
         });
