@@ -3,12 +3,13 @@
 //!
 //! - `files`: reading files, again when they change
 //! - `verify`: which certificate of a server is accepted; `refusal`: why not
-//! - `certificate`, `der`: what a certificate says
+//! - `certificate`, `der`: what a certificate says; `private_key`: our own key
 //! - `trouble`: the words for what fails; `probe`: what is spoken on a port
 
 mod certificate;
 mod der;
 mod files;
+mod private_key;
 mod probe;
 mod refusal;
 mod trouble;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -108,13 +109,8 @@ fn own_certificate(
     let unusable =
         |reason: &str| format!("cannot read the private key {}: {reason}", path.display());
     let text = files.read(path)?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|e| {
-        let encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
-        match encrypted || tls.passphrase.is_some() {
-            true => unusable("keys with a passphrase are not supported: store the key without one"),
-            false => unusable(&format!("it contains no complete key ({e})")),
-        }
-    })?;
+    let passphrase = tls.passphrase.as_ref().map(|secret| secret.expose());
+    let key = private_key::read(&text, passphrase).map_err(|reason| unusable(&reason))?;
     let key = provider.key_provider.load_private_key(key).map_err(|e| {
         unusable(&format!("supported are RSA from 2048 bits, ECDSA P-256 and P-384, Ed25519 ({e})"))
     })?;

@@ -19,8 +19,9 @@ use redis_session::lock::token::Token;
 const SMALL: [usize; 2] = [0, 2047];
 const STAGED: [usize; 3] = [2048, 2049, 300_000];
 
+/// Not text, and nothing that looks compressed.
 fn data(size: usize) -> Vec<u8> {
-    b"\x00\r\n\xffabc".iter().copied().cycle().take(size).collect()
+    b"\xff\x00\r\nabc".iter().copied().cycle().take(size).collect()
 }
 
 /// What PHP's write does, without PHP.

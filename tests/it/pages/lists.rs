@@ -67,11 +67,14 @@ fn every_parameter_of_the_save_path_is_in_one_table() {
 const OF_OTHERS: [&str; 2] = ["What a server or the system says", "What PHP says"];
 
 /// Texts in the code that are not shown, but looked for in the words of
-/// servers and of PHP.
-const LOOKED_FOR: [&str; 9] = [
+/// servers and of PHP, and in files.
+const LOOKED_FOR: [&str; 12] = [
     ") is not within the allowed path(s)",
     ", with args beginning with",
+    "EC PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
     "Error running script",
+    "RSA PRIVATE KEY",
     "a non local key",
     "max number of clients",
     "open_basedir restriction in effect. File(",
