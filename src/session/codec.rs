@@ -26,21 +26,19 @@ pub use room::DecompressError;
 /// What looks compressed already, which no serializer of PHP's gives, would be
 /// decompressed when it is read: it is wrapped, so that it is read as it is.
 pub fn encode<'a>(data: &'a [u8], compression: Option<&Compression>) -> Cow<'a, [u8]> {
-    if form(data, compression.map(|wanted| wanted.codec)) != Form::Plain {
-        return Cow::Owned(zstd::compress(data, 1));
-    }
-    let Some(compression) = compression.filter(|wanted| data.len() >= wanted.threshold) else {
-        return Cow::Borrowed(data);
+    let looks_compressed = form(data, compression.map(|wanted| wanted.codec)) != Form::Plain;
+    let compressed = match compression {
+        _ if looks_compressed => zstd::compress(data, 1),
+        Some(wanted) if data.len() >= wanted.threshold => match wanted.codec {
+            Codec::Zstd => zstd::compress(data, wanted.level),
+            Codec::Lz4 => lz4::compress(data),
+            Codec::Lzf => lzf::compress(data),
+        },
+        Some(_) | None => None,
     };
-    let compressed = match compression.codec {
-        Codec::Zstd => zstd::compress(data, compression.level),
-        Codec::Lz4 => lz4::compress(data),
-        Codec::Lzf => lzf::compress(data),
-    };
-    // An empty result is no compressed session; one that did not shrink is no use.
-    match compressed.is_empty() || compressed.len() >= data.len() {
-        true => Cow::Borrowed(data),
-        false => Cow::Owned(compressed),
+    match compressed {
+        Some(smaller) if looks_compressed || smaller.len() < data.len() => Cow::Owned(smaller),
+        Some(_) | None => Cow::Borrowed(data),
     }
 }
 

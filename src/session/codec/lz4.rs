@@ -5,16 +5,16 @@ use crate::session::stored_form::crc8;
 
 const HEADER: usize = 5;
 
-/// Empty where `data` are too many for the length that is stored.
-pub(super) fn compress(data: &[u8]) -> Vec<u8> {
-    let Ok(size) = i32::try_from(data.len()) else { return Vec::new() };
+/// None where there are no `data`, or too many for the length that is stored.
+pub(super) fn compress(data: &[u8]) -> Option<Vec<u8>> {
+    let size = i32::try_from(data.len()).ok().filter(|size| *size > 0)?;
     let length = size.to_le_bytes();
     let mut stored = vec![0; HEADER + lz4_flex::block::get_maximum_output_size(data.len())];
     let (header, block) = stored.split_at_mut(HEADER);
     header.copy_from_slice(&[&[crc8(&length)][..], &length].concat());
-    let Ok(written) = lz4_flex::block::compress_into(data, block) else { return Vec::new() };
+    let written = lz4_flex::block::compress_into(data, block).ok()?;
     stored.truncate(HEADER + written);
-    stored
+    Some(stored)
 }
 
 pub(super) fn decompress(stored: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {

@@ -13,7 +13,11 @@ const MAX_DISTANCE: usize = 8192;
 /// Places of the table of what begins where.
 const TABLE_BITS: u32 = 13;
 
-pub(super) fn compress(data: &[u8]) -> Vec<u8> {
+/// None where there are no `data`: they would have no first byte to tell them by.
+pub(super) fn compress(data: &[u8]) -> Option<Vec<u8>> {
+    if data.is_empty() {
+        return None;
+    }
     let mut stored = Vec::with_capacity(data.len());
     // Where three bytes with that hash were seen last, plus one.
     let mut seen = vec![0_usize; 1 << TABLE_BITS];
@@ -38,7 +42,7 @@ pub(super) fn compress(data: &[u8]) -> Vec<u8> {
         }
     }
     put_literals(&mut stored, data.get(literals..).unwrap_or_default());
-    stored
+    Some(stored)
 }
 
 fn put_literals(stored: &mut Vec<u8>, bytes: &[u8]) {

@@ -12,18 +12,16 @@ const DEFAULT_LEVEL: i32 = 3;
 /// What a block takes at least, in bytes.
 const BLOCK_HEADER: usize = 3;
 
-/// Empty where libzstd has no memory left. Levels below 1 are 3, those above the
+/// None where libzstd has no memory left. Levels below 1 are 3, those above the
 /// highest are the highest.
-pub(super) fn compress(data: &[u8], level: i64) -> Vec<u8> {
+pub(super) fn compress(data: &[u8], level: i64) -> Option<Vec<u8>> {
     let level = match level {
         ..1 => DEFAULT_LEVEL,
         level => i32::try_from(level).map_or(max_c_level(), |level| level.min(max_c_level())),
     };
     let mut stored = Vec::with_capacity(zstd_safe::compress_bound(data.len()));
-    match zstd_safe::compress(&mut stored, data, level) {
-        Ok(_) => stored,
-        Err(_) => Vec::new(),
-    }
+    zstd_safe::compress(&mut stored, data, level).ok()?;
+    Some(stored)
 }
 
 pub(super) fn decompress(stored: &[u8], most: usize) -> Result<Vec<u8>, DecompressError> {

@@ -61,3 +61,22 @@ fn a_request_that_was_denied_to_write_has_nothing_to_release() {
     assert_eq!(entry.denial(), Some(Denial::Missed), "there was no lock to inherit");
     assert!(entry.give_up().is_none());
 }
+
+#[test]
+fn a_compressed_session_is_told_by_what_php_got_and_reclaimed_by_what_is_stored() {
+    let found = || Some(Data { session: b"plain".to_vec(), stored: Some(b"stored".to_vec()) });
+    let mut unlocked = Entry::new(id("a"));
+    unlocked.park(found());
+    assert_eq!(unlocked.parked(), Some(&b"plain"[..]));
+    unlocked.hand_over(true, true);
+    assert!(unlocked.is_unchanged(b"plain") && !unlocked.is_unchanged(b"stored"));
+    assert!(unlocked.take_snapshot().is_none(), "it has no lock to take again");
+    let mut known = Entry::new(id("a"));
+    known.reading =
+        Reading::Known(Snapshot::Encoded { stored: b"stored".to_vec(), digest: digest(b"plain") });
+    assert!(known.is_unchanged(b"plain") && !known.is_unchanged(b"stored"));
+    assert_eq!(known.existed(), Some(true));
+    assert_eq!(known.take_snapshot(), Some(data("stored")));
+    assert!(known.is_unchanged(b"plain"), "that is known still");
+    assert!(known.take_snapshot().is_none(), "it is given away once");
+}
