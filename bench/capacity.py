@@ -37,6 +37,13 @@ def page(results):
     connection = results.median("growth", "connections", "Redis", "per connection")
     beside = per_session - growth.PAYLOAD
     few = {locked: results.median("growth", f"{fills[0]}, {locked}", h.OURS, "Redis CPU") for locked in cpu}
+    return "\n".join([measured(fills[0], most, per_session, connection, few, cpu, peer),
+                      calculated(beside, cpu), conclusions(per_session, connection, cpu)])
+
+
+def measured(least, most, per_session, connection, few, cpu, peer):
+    """What one machine can show."""
+    beside = per_session - growth.PAYLOAD
     lines = [f"""# Capacity
 
 How many servers a number of sessions needs. What one machine can show was measured by `scripts/bench` (see
@@ -49,13 +56,13 @@ How many servers a number of sessions needs. What one machine can show was measu
 | memory of Redis for a session with {growth.PAYLOAD} B of data, at {most} | {per_session:.0f} B |
 | of that, beside the data: key, TTL, tables | {beside:.0f} B |
 | memory of Redis for a connection at rest | {size(connection)} |
-| CPU of Redis for a request, not locked, {fills[0]} | {few['not locked']:.0f} µs |
+| CPU of Redis for a request, not locked, {least} | {few['not locked']:.0f} µs |
 | CPU of Redis for a request, not locked, {most} | {cpu['not locked']:.0f} µs |
-| CPU of Redis for a request, locked, {fills[0]} | {few['locked']:.0f} µs |
+| CPU of Redis for a request, locked, {least} | {few['locked']:.0f} µs |
 | CPU of Redis for a request, locked, {most} | {cpu['locked']:.0f} µs |
 | the same with php-redis, persistent=1, not locked and locked | {peer['not locked']:.0f} µs, {peer['locked']:.0f} µs |
 
-From {fills[0]} to {most}, the CPU time of a request grows by {cpu['not locked'] / few['not locked'] - 1:+.0%} without a lock and
+From {least} to {most}, the CPU time of a request grows by {cpu['not locked'] / few['not locked'] - 1:+.0%} without a lock and
 {cpu['locked'] / few['locked'] - 1:+.0%} with one: Redis finds a key in a hash table, whose size matters only to the caches of the CPU.
 
 ## One primary
@@ -65,11 +72,16 @@ Redis runs commands on one CPU. One primary, used to {USE:.0%} so that there is 
 | | requests/s here | with php-redis |
 |---|--:|--:|"""]
     lines += [f"| {locked} | {grouped(USE * 1e6 / cpu[locked])} | {grouped(USE * 1e6 / peer[locked])} |" for locked in cpu]
-    lines.append(f"""
+    lines.append("""
 This assumes a CPU like that of [the benchmark](benchmarks.md#machine), and sessions of a few KB at most: the cost of larger ones grows with
 their size.
+""")
+    return "\n".join(lines)
 
-## Calculated
+
+def calculated(beside, cpu):
+    """How many servers it takes."""
+    lines = [f"""## Calculated
 
 Assumptions: a visitor makes a request every {PAUSE} s, all with a lock; a page keeps a PHP worker busy for {PAGE * 1e3:.0f} ms, and workers are busy
 to {USE:.0%}; a primary has {PRIMARY_GB} GB, filled to {USE:.0%}; replicas are not counted. Memory or CPU decides the number of primaries,
@@ -83,7 +95,7 @@ workers   = requests x {PAGE * 1e3:.0f} ms / {USE}
 ```
 
 | sessions | requests/s | workers | memory at {', '.join(size(p) if p > 999 else f'{p} B' for p in PAYLOADS)} | primaries by memory | primaries by CPU | connections of a primary |
-|--:|--:|--:|--:|--:|--:|--:|""")
+|--:|--:|--:|--:|--:|--:|--:|"""]
     for count in COUNTS:
         requests = count / PAUSE
         memory = [count * (payload + beside) for payload in PAYLOADS]
@@ -91,9 +103,14 @@ workers   = requests x {PAGE * 1e3:.0f} ms / {USE}
         by_cpu, workers = up(requests * cpu["locked"] / 1e6 / USE), up(requests * PAGE / USE)
         lines.append(f"| {grouped(count)} | {grouped(requests)} | {grouped(workers)} | {', '.join(map(size, memory))} | "
                      f"{', '.join(map(str, by_memory))} | {by_cpu} | {grouped(workers)} |")
+    return "\n".join(lines)
+
+
+def conclusions(per_session, connection, cpu):
+    """What follows from the numbers."""
     requests = COUNTS[-1] / PAUSE
     workers, by_cpu = up(requests * PAGE / USE), up(requests * cpu["locked"] / 1e6 / USE)
-    lines.append(f"""
+    return f"""
 What follows from it:
 
 - **Small sessions are a matter of CPU, large ones of memory.** At 100 million sessions of 200 B, requests need {by_cpu} primaries, and
@@ -110,5 +127,4 @@ What follows from it:
   so that setting decides how many sessions there are.
 
 Not measured: networks, replication, persistence (`appendonly`, snapshots) and more than one machine. Each of them costs something.
-""")
-    return "\n".join(lines)
+"""

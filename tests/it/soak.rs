@@ -126,6 +126,35 @@ fn stir(
     troubles
 }
 
+/// Lets all visitors visit for as long as `stir` makes trouble; what became of their
+/// visits, and what `stir` did.
+fn visits<T>(fpm: &Fpm, stir: impl FnOnce() -> T) -> (Tally, T) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let visitors: Vec<_> = (0..VISITORS)
+            .map(|number| {
+                let done = &done;
+                scope.spawn(move || {
+                    let mut visitor = Visitor::new(fpm, number);
+                    while !done.load(Ordering::Relaxed) {
+                        visitor.visit();
+                    }
+                    visitor
+                })
+            })
+            .collect();
+        let troubles = stir();
+        done.store(true, Ordering::Relaxed);
+        let mut tally = Tally::default();
+        for visitor in visitors {
+            let mut visitor = visitor.join().unwrap();
+            visitor.check_all();
+            tally += visitor.tally;
+        }
+        (tally, troubles)
+    })
+}
+
 #[test]
 fn nothing_is_lost_or_mixed_up_while_everything_fails() {
     let seconds = env::var("SOAK_SECONDS").map_or(20, |text| text.parse().unwrap());
@@ -143,30 +172,9 @@ fn nothing_is_lost_or_mixed_up_while_everything_fails() {
     // Killed are its siblings, so that one worker sees it all.
     let survivor = fpm.pids()[0];
 
-    let (done, mut memory) = (AtomicBool::new(false), Memory::default());
-    let (tally, troubles) = thread::scope(|scope| {
-        let visitors: Vec<_> = (0..VISITORS)
-            .map(|number| {
-                let (fpm, done) = (&fpm, &done);
-                scope.spawn(move || {
-                    let mut visitor = Visitor::new(fpm, number);
-                    while !done.load(Ordering::Relaxed) {
-                        visitor.visit();
-                    }
-                    visitor
-                })
-            })
-            .collect();
-        let troubles = stir(&fpm, &proxy, &mut server, &mut memory, survivor, length);
-        done.store(true, Ordering::Relaxed);
-        let mut tally = Tally::default();
-        for visitor in visitors {
-            let mut visitor = visitor.join().unwrap();
-            visitor.check_all();
-            tally += visitor.tally;
-        }
-        (tally, troubles)
-    });
+    let mut memory = Memory::default();
+    let (tally, troubles) =
+        visits(&fpm, || stir(&fpm, &proxy, &mut server, &mut memory, survivor, length));
 
     let log = fpm.log();
     let crashed: Vec<&str> = log
