@@ -7,7 +7,7 @@ session.save_handler="${REDIS_SESSION_TEST_HANDLER}"
 <?php
 require __DIR__ . '/common.inc';
 
-$bytes = str_repeat(random_bytes(1 << 20), 64);
+$bytes = random_bytes(64 << 20); // as large in Redis, compressed or not
 session_id('large');
 session_start();
 $_SESSION['bytes'] = $bytes;
