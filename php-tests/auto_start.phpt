@@ -1,5 +1,10 @@
 --TEST--
 session.auto_start=1 starts the session and saves it
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_encryption('it looks at the bytes that are stored');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

@@ -1,5 +1,10 @@
 --TEST--
 A session that phpredis has compressed is read whatever the setting says, and what is damaged is kept
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_encryption('plain sessions are written again');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

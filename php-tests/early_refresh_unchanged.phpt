@@ -1,5 +1,10 @@
 --TEST--
 With early_refresh an unchanged session is not touched at the end
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_encryption('plain sessions are written again');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

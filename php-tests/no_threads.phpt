@@ -6,6 +6,7 @@ pcntl
 --SKIPIF--
 <?php
 require __DIR__ . '/skip.inc';
+not_with_encryption('its other user may not read the file of keys');
 only_on('tcp', 'one server by its address is what no thread is needed for');
 if (posix_geteuid() !== 0 || !trim(shell_exec('command -v prlimit') ?? '')) {
     die('skip root alone can become a user with no processes left, with prlimit');

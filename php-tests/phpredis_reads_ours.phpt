@@ -3,6 +3,7 @@ Sessions of this handler are read by phpredis, from the same host and key
 --SKIPIF--
 <?php
 require __DIR__ . '/skip.inc';
+not_with_encryption('phpredis cannot decrypt');
 needs_phpredis();
 not_on('sentinel', 'phpredis keeps no sessions behind sentinels');
 ?>

@@ -3,6 +3,7 @@ phpredis and this handler store the same bytes with the same TTL under the same 
 --SKIPIF--
 <?php
 require __DIR__ . '/skip.inc';
+not_with_encryption('phpredis does not encrypt');
 needs_phpredis();
 not_on('sentinel', 'phpredis keeps no sessions behind sentinels');
 ?>

@@ -5,6 +5,7 @@ posix
 --SKIPIF--
 <?php
 require __DIR__ . '/skip.inc';
+not_with_encryption('its other user may not read the file of keys');
 only_on('tcp', 'asks no server, so the topology makes no difference');
 ?>
 --FILE--

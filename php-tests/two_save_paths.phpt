@@ -1,5 +1,10 @@
 --TEST--
 One request can use two save paths one after the other
+--SKIPIF--
+<?php
+require __DIR__ . '/skip.inc';
+not_with_encryption('it looks at the bytes that are stored');
+?>
 --FILE--
 <?php
 require __DIR__ . '/common.inc';

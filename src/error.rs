@@ -33,6 +33,23 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// What is stored is encrypted and cannot be decrypted, or is not and must be: it is
+    /// kept.
+    #[error("Failed to decrypt session data: the session on {host} {reason}")]
+    Decrypt {
+        /// The server, without credentials.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The settings ask for encryption that cannot be had: no session starts.
+    #[error("Failed to set up encryption of sessions: {0}")]
+    Encryption(String),
+    /// No random numbers for a salt.
+    #[error(
+        "Unable to write session: it cannot be encrypted: the system gives no random numbers: {0}"
+    )]
+    Encrypt(getrandom::Error),
     /// The session id cannot name a key; nothing was sent.
     #[error("Invalid session key: {0}")]
     Sid(String),
@@ -177,6 +194,9 @@ impl Error {
             Self::SavePath(_)
             | Self::NoSeeds
             | Self::Decompress { .. }
+            | Self::Decrypt { .. }
+            | Self::Encryption(_)
+            | Self::Encrypt(_)
             | Self::Sid(_)
             | Self::Refused { .. }
             | Self::Unconfirmed { .. }

@@ -4,13 +4,17 @@
 //! After a fork the child starts with nothing: the parent's sockets, locks
 //! and threads are left alone.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
 use crate::client::pools::Pools;
+use crate::config::encryption::Keyring;
+use crate::config::key_files::KeyFiles;
 use crate::config::save_path::{ParseError, SavePath};
+use crate::error::Error;
 use crate::lock::locks::Locks;
 use crate::lock::renewal::LockRenewer;
 use crate::runtime::Runtime;
@@ -43,6 +47,7 @@ pub struct Registry {
     renewer: Arc<LockRenewer>,
     /// By save path, the one that was not asked for the longest first.
     locks: Mutex<Vec<(String, Arc<Locks>)>>,
+    key_files: KeyFiles,
 }
 
 /// Where the sessions of `save_path` are kept and locked, and the parser's
@@ -52,6 +57,16 @@ pub struct Registry {
 /// The save path is malformed.
 pub fn locks_of(save_path: &str) -> Result<(Arc<Locks>, Vec<String>), ParseError> {
     Registry::current().locks(save_path)
+}
+
+/// The keys in the file `path`. Reads it where it has changed since it was last read.
+///
+/// # Errors
+/// [`Error::Encryption`]: it cannot be used, with the reason.
+pub fn keyring(path: &Path) -> Result<Arc<Keyring>, Error> {
+    Registry::current().key_files.keyring(path).map_err(|reason| {
+        Error::Encryption(format!("redis_session.encryption_keys = {}: {reason}", path.display()))
+    })
 }
 
 /// Lets this process fork, see [`fork::prepare`]. Just before it does.
@@ -77,6 +92,7 @@ impl Registry {
                 renewer: Arc::new(LockRenewer::new(runtime.clone())),
                 runtime,
                 locks: Mutex::default(),
+                key_files: KeyFiles::default(),
             });
             // Only one of several threads puts its own in place.
             let before = REGISTRY.compare_and_swap(&found, Some(fresh));

@@ -186,6 +186,9 @@ step_phpt() {
   php-tests/run "${locked[@]}" --locking --show-skips --so "$so" 2>&1 | tee -a "$output" || status=$?
   if [[ $quick == no ]]; then
     php-tests/run --topology cluster --locking --compression zstd --so "$so" 2>&1 | tee -a "$output" || status=$?
+    php-tests/run --topology cluster --locking --compression zstd --encryption --so "$so" 2>&1 | tee -a "$output" ||
+      status=$?
+    php-tests/run --topology tcp --encryption --so "$so" 2>&1 | tee -a "$output" || status=$?
   fi
   awk -v status="$status" '
     /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed += $1; failed += $3; skipped += $5 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::config::compression::Compression;
+use crate::config::encryption::Encryption;
 
 /// Longest time to live, in seconds: Redis and phpredis stop at 2^31 - 1.
 const MAX_TTL: i64 = i32::MAX as i64;
@@ -42,6 +43,8 @@ pub struct Settings {
     /// How sessions are compressed when they are written, or none for not at all.
     /// Defaults to none.
     pub compression: Option<Compression>,
+    /// How sessions are encrypted, or none for not at all. Defaults to none.
+    pub encryption: Option<Encryption>,
     /// How many bytes PHP may take for a session: what `memory_limit` leaves.
     pub memory: usize,
     /// `redis.session.locking_enabled`: how to lock, or none for not at all.

@@ -196,9 +196,10 @@ unsafe fn open(serves: HandlerKind, mod_data: ModData, save_path: Text) -> zend_
     // SAFETY: as above.
     #[cfg(not(open_takes_zend_string))]
     let save_path = unsafe { CStr::from_ptr(save_path) }.to_bytes();
-    let settings = ini::settings();
+    let mut settings = ini::settings();
     let opened = attempt(|| {
         let save_path = String::from_utf8_lossy(save_path);
+        settings.encryption = ini::encryption()?;
         // SAFETY: `mod_data` is PHP's, and no other reference is around.
         match unsafe { handler(mod_data) } {
             Some(open) => {

@@ -11,7 +11,8 @@ use ext_php_rs::zend::ModuleEntry;
 use super::boundary::{park, unpark};
 use super::ffi::display_ini_entries;
 use super::names::{NAME, Owner, owner_of};
-use super::open;
+use super::{ini, open};
+use crate::config::encryption::{Encryption, Plain};
 use crate::registry::Registry;
 
 /// PHP's callback.
@@ -27,6 +28,23 @@ pub extern "C" fn show(module: *mut ModuleEntry) {
         row(c"Save handler redis_session", || served_by(NAME));
         row(c"TLS", || "rustls with ring, TLS 1.2 and 1.3".to_owned());
         row(c"Compression", || "lzf, zstd, lz4; all are read, whatever is set".to_owned());
+        row(c"Encryption", || match ini::encryption() {
+            Ok(None) => "off".to_owned(),
+            Ok(Some(Encryption { plain, keyring, .. })) => {
+                let id = &keyring.current().id;
+                match plain {
+                    Plain::Accepted => {
+                        format!("AES-256-GCM, key {id}; plain sessions are read, too")
+                    }
+                    Plain::Refused => format!("AES-256-GCM, key {id}; plain sessions are refused"),
+                }
+            }
+            Err(error) => error.to_string(),
+        });
+        row(c"Plain sessions read while encryption is on", || {
+            let registry = Registry::current();
+            registry.runtime().counters.plain_sessions.load(Ordering::Relaxed).to_string()
+        });
         row(c"Redis client library", || {
             concat!("redis (Rust crate) ", env!("REDIS_CRATE")).to_owned()
         });

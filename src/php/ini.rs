@@ -7,7 +7,9 @@
 //! done here, for those that a visit has changed.
 
 use std::cell::RefCell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
@@ -20,7 +22,9 @@ use ext_php_rs::zend::IniEntryDef;
 use super::ffi::{zend_alter_ini_entry, zend_ini_long, zend_ini_string_ex, zend_restore_ini_entry};
 use super::{boundary, request};
 use crate::config::compression::{Compression, parse_codec};
+use crate::config::encryption::{Encryption, parse_mode};
 use crate::config::settings::{LockNumbers, LockPolicy, ReadOnly, Settings, Ttl, memory_left};
+use crate::error::Error;
 use crate::log;
 use crate::registry;
 
@@ -30,7 +34,7 @@ const RUNTIME: c_int = 1 << 4;
 const USER: c_int = 1;
 
 /// Every entry: name, default, and who may change it.
-const ENTRIES: [(&CStr, &CStr, Permission); 18] = [
+const ENTRIES: [(&CStr, &CStr, Permission); 21] = [
     (c"redis.session.locking_enabled", c"0", Permission::All),
     (c"redis.session.lock_expire", c"0", Permission::All),
     (c"redis.session.lock_retries", c"100", Permission::All),
@@ -40,6 +44,9 @@ const ENTRIES: [(&CStr, &CStr, Permission); 18] = [
     (c"redis.session.compression", c"none", Permission::All),
     (c"redis.session.compression_level", c"3", Permission::All),
     (c"redis_session.compression_threshold", c"1024", Permission::All),
+    (c"redis_session.encryption", c"off", Permission::System),
+    (c"redis_session.encryption_keys", c"", Permission::System),
+    (c"redis_session.encryption_padding", c"0", Permission::System),
     (c"redis_session.lock_max_waiters", c"0", Permission::All),
     (c"redis_session.read_only", c"0", Permission::All),
     (c"redis_session.read_only_wait", c"1", Permission::All),
@@ -198,6 +205,7 @@ pub fn settings() -> Settings {
         failover: seconds(c"redis_session.failover_timeout"),
         wait_replicas: long(c"redis_session.wait_replicas").try_into().unwrap_or(0),
         compression: compression(),
+        encryption: None, // see encryption()
         memory: memory_left(&text(c"memory_limit"), request::memory_used()),
         lock: on(c"redis.session.locking_enabled").then(lock_policy),
     }
@@ -246,6 +254,23 @@ fn compression() -> Option<Compression> {
         level: long(c"redis.session.compression_level"),
         threshold: long(c"redis_session.compression_threshold").try_into().unwrap_or(0),
     })
+}
+
+/// How sessions are encrypted. Reads the file of keys where that has changed.
+///
+/// # Errors
+/// [`Error::Encryption`]: no session may start.
+pub fn encryption() -> Result<Option<Encryption>, Error> {
+    let mode = string(c"redis_session.encryption").unwrap_or_default();
+    if mode == c"off" {
+        return Ok(None); // what it most often is
+    }
+    let mode = mode.to_string_lossy();
+    let Some(plain) = parse_mode(mode.trim()).map_err(Error::Encryption)? else { return Ok(None) };
+    let path = string(c"redis_session.encryption_keys").unwrap_or_default();
+    let keyring = registry::keyring(Path::new(OsStr::from_bytes(path.to_bytes())))?;
+    let padding = long(c"redis_session.encryption_padding").try_into().unwrap_or(0);
+    Ok(Some(Encryption { plain, padding, keyring }))
 }
 
 /// Where sessions go, secrets included.

@@ -1,4 +1,4 @@
-//! How the connections of this process have fared: what phpinfo() shows.
+//! How the connections of this process have fared, and what it has read: what phpinfo() shows.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +14,8 @@ pub struct Counters {
     pub reused: AtomicU64,
     /// Connections found dead and replaced.
     pub replaced: AtomicU64,
+    /// Sessions that were read unencrypted, though encryption is on.
+    pub plain_sessions: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
 

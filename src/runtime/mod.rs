@@ -4,7 +4,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`counters`] | how the connections have fared |
+//! | [`counters`] | how the connections have fared, what was read |
 //! | [`deadline`] | the end of all that a thread waits for |
 //! | [`fork`] | what a fork must not find a thread at |
 //! | [`threads`] | threads that PHP does not notice |

@@ -16,19 +16,20 @@ mod zstd;
 use std::borrow::Cow;
 
 use crate::config::compression::{Codec, Compression};
-use crate::session::stored_form::{Form, form};
+use crate::session::stored_form::{Form, form, is_encrypted};
 
 pub use room::DecompressError;
 
 /// The bytes to store for `data`. Takes memory only where `compression` is wanted
 /// and helps.
 ///
-/// What looks compressed already, which no serializer of PHP's gives, would be
-/// decompressed when it is read: it is wrapped, so that it is read as it is.
+/// What looks compressed or encrypted already, which no serializer of PHP's gives, would be
+/// decoded when it is read: it is wrapped, so that it is read as it is.
 pub fn encode<'a>(data: &'a [u8], compression: Option<&Compression>) -> Cow<'a, [u8]> {
-    let looks_compressed = form(data, compression.map(|wanted| wanted.codec)) != Form::Plain;
+    let looks_encoded =
+        is_encrypted(data) || form(data, compression.map(|wanted| wanted.codec)) != Form::Plain;
     let compressed = match compression {
-        _ if looks_compressed => zstd::compress(data, 1),
+        _ if looks_encoded => zstd::compress(data, 1),
         Some(wanted) if data.len() >= wanted.threshold => match wanted.codec {
             Codec::Zstd => zstd::compress(data, wanted.level),
             Codec::Lz4 => lz4::compress(data),
@@ -37,7 +38,7 @@ pub fn encode<'a>(data: &'a [u8], compression: Option<&Compression>) -> Cow<'a, 
         Some(_) | None => None,
     };
     match compressed {
-        Some(smaller) if looks_compressed || smaller.len() < data.len() => Cow::Owned(smaller),
+        Some(smaller) if looks_encoded || smaller.len() < data.len() => Cow::Owned(smaller),
         Some(_) | None => Cow::Borrowed(data),
     }
 }

@@ -28,12 +28,14 @@ pub(super) struct Data {
     pub(super) session: Vec<u8>,
     /// What is in Redis, where that differs.
     pub(super) stored: Option<Vec<u8>>,
+    /// Whether it is to be encrypted, or with another key, when it is next written.
+    pub(super) is_outdated: bool,
 }
 
 impl Data {
     /// One that is stored as it is.
     pub(super) fn plain(session: Vec<u8>) -> Self {
-        Self { session, stored: None }
+        Self { session, stored: None, is_outdated: false }
     }
 }
 
@@ -101,6 +103,9 @@ pub(super) struct Entry {
     /// Made when it is needed first; the same for as long as the session is open.
     location: Option<SessionLocation>,
     reading: Reading,
+    /// What was stored when it was read, where that is to be encrypted, or with
+    /// another key.
+    outdated: Option<Vec<u8>>,
     access: WriteAccess,
 }
 
@@ -110,6 +115,7 @@ impl Entry {
             sid: sid.to_owned(),
             location: None,
             reading: Reading::Unread,
+            outdated: None,
             access: WriteAccess::Unasked,
         }
     }
@@ -140,6 +146,8 @@ impl Entry {
 
     /// Leaves the data, if it was there, for PHP to take.
     pub(super) fn park(&mut self, data: Option<Data>) {
+        let outdated = data.as_ref().filter(|data| data.is_outdated);
+        self.outdated = outdated.map(|data| data.stored.as_ref().unwrap_or(&data.session).clone());
         self.reading = Reading::Parked(data);
     }
 
@@ -161,7 +169,7 @@ impl Entry {
         let is_locked = matches!(self.access, WriteAccess::Locked(_));
         self.reading = Reading::Known(match data.take() {
             None => Snapshot::Absent,
-            Some(Data { session, stored }) if is_locked && changing => match stored {
+            Some(Data { session, stored, .. }) if is_locked && changing => match stored {
                 None => Snapshot::Data(session),
                 Some(stored) => Snapshot::Encoded { stored, digest: digest(&session) },
             },
@@ -170,8 +178,14 @@ impl Entry {
         });
     }
 
+    /// What is stored, where that is to be encrypted, or with another key.
+    pub(super) fn outdated(&self) -> Option<&[u8]> {
+        self.outdated.as_deref()
+    }
+
     /// It was stored.
     pub(super) fn store(&mut self) {
+        self.outdated = None;
         self.reading = Reading::Known(Snapshot::Present);
     }
 

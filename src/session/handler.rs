@@ -17,9 +17,7 @@ use crate::key::{Sid, SidBuf};
 use crate::lock::acquire::{Acquired, Acquisition};
 use crate::lock::locks::Locks;
 use crate::lock::scripts::Existence;
-use crate::session::codec::{self, DecompressError};
-use crate::session::entry::{Data, Entries, Entry};
-use crate::session::stored_form::{self, Form};
+use crate::session::entry::{Entries, Entry};
 
 /// What a save handler's name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,27 +196,6 @@ impl Handler {
         let data = data.map(|stored| self.decode(sid, stored)).transpose()?;
         self.sessions.update(sid, |entry| entry.park(data));
         Ok(Poll::Ready(()))
-    }
-
-    /// The session that `stored` is. PHP would make nonsense of what it cannot be,
-    /// and store that.
-    fn decode(&mut self, sid: Sid<'_>, stored: Vec<u8>) -> Result<Data, Error> {
-        let expected = self.settings.compression.map(|wanted| wanted.codec);
-        let (codec, outcome) = match stored_form::form(&stored, expected) {
-            Form::Plain => return Ok(Data::plain(stored)),
-            Form::Compressed(codec) => {
-                (codec, codec::decompress(&stored, codec, self.settings.memory))
-            }
-            Form::Damaged(codec) => (codec, Err(DecompressError::Damaged)),
-        };
-        match outcome {
-            Ok(session) => Ok(Data { session, stored: Some(stored) }),
-            Err(reason) => {
-                let location = self.location(sid)?;
-                let (codec, host) = (codec.to_string(), self.locks.backend.name(&location));
-                Err(Error::Decompress { codec, host, reason: reason.to_string() })
-            }
-        }
     }
 
     /// The data of the session that was read last, until [`Handler::handed_over`];

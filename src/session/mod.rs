@@ -10,10 +10,14 @@
 //! | [`store`] | operations without a lock |
 //! | [`stored_form`] | in which form a session is stored, told by its bytes |
 //! | [`codec`] | compressing and decompressing |
+//! | [`envelope`] | encrypting and decrypting |
+//! | `conversion` | all of these, as the settings say |
 
 mod access;
 pub mod codec;
+mod conversion;
 mod entry;
+pub mod envelope;
 pub mod handler;
 pub mod store;
 pub mod stored_form;

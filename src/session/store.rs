@@ -11,6 +11,11 @@ use crate::client::resp::{bulk_or_nil, protocol_error};
 use crate::config::settings::Ttl;
 use crate::lock::scripts::LockedOutcome;
 
+const REPLACE_UNCHANGED: &[u8] = b"\
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+    redis.call('SETEX', KEYS[1], ARGV[3], ARGV[2]) \
+    return 1";
+
 /// What is left of a session's time to live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
@@ -88,6 +93,30 @@ impl Store<'_> {
             Value::Okay => Ok(LockedOutcome::Done),
             Value::Nil => Ok(LockedOutcome::Gone),
             _ => Err(protocol_error("an unexpected answer to SET")),
+        }
+    }
+
+    /// Stores the session's bytes for `ttl` if they are still those of `before`.
+    /// Returns whether they are. Rare: both pass through Lua.
+    pub fn replace_unchanged(
+        &mut self,
+        key: &[u8],
+        before: &[u8],
+        bytes: &[u8],
+        ttl: Ttl,
+    ) -> RedisResult<bool> {
+        let seconds = ttl.seconds().to_string();
+        match self.call(&[
+            b"EVAL",
+            REPLACE_UNCHANGED,
+            b"1",
+            key,
+            before,
+            bytes,
+            seconds.as_bytes(),
+        ])? {
+            Value::Int(replaced) => Ok(replaced != 0),
+            _ => Err(protocol_error("an unexpected answer to EVAL")),
         }
     }
 

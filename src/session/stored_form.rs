@@ -57,6 +57,21 @@ pub fn form(stored: &[u8], expected: Option<Codec>) -> Form {
     }
 }
 
+/// What an encrypted session begins with: no serializer and no codec does, and no
+/// text in UTF-8.
+pub(super) const ENCRYPTED_MAGIC: [u8; 4] = [0xff, 0xf5, 0xc0, 0xc1];
+
+/// Whether `stored` is encrypted; also if it was cut, or one of its first bytes was
+/// changed.
+pub fn is_encrypted(stored: &[u8]) -> bool {
+    if !matches!(stored, [0xff, ..] | [_, 0xf5, ..]) {
+        return false; // of its first two bytes one is as it was
+    }
+    let like = stored.iter().zip(ENCRYPTED_MAGIC).filter(|(found, wanted)| *found == wanted);
+    let like = like.count();
+    like >= 3 || like > 0 && like == stored.len()
+}
+
 /// What is left of some bytes.
 struct Rest<'a>(&'a [u8]);
 

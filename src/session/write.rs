@@ -14,7 +14,6 @@ use crate::key::Sid;
 use crate::lock::held::HeldLock;
 use crate::lock::scripts::{Existence, LockedOutcome, Scripts, WriteOptions};
 use crate::session::access::no_data;
-use crate::session::codec;
 use crate::session::entry::{Denial, Entry};
 use crate::session::handler::{Handler, WriteCause};
 use crate::session::store::Store;
@@ -68,7 +67,7 @@ impl Handler {
                 Poll::Pending => return Ok(Poll::Pending),
             },
         };
-        let stored = codec::encode(data, settings.compression.as_ref());
+        let stored = self.encode(sid, data)?;
         let mut sent = self.send(sid, held.as_deref(), &stored, ttl);
         if let Ok(LockedOutcome::Lost) = sent.outcome
             && self.reclaim(sid)
@@ -180,6 +179,10 @@ impl Handler {
         if existed == Some(false) && may_write {
             return self.write(sid, data, ttl, WriteCause::Page);
         }
+        let mut is_kept = false;
+        if may_write && entry.is_some_and(|entry| entry.outdated().is_some()) {
+            is_kept = self.encrypt_anew(sid, data, ttl)?;
+        }
         let ttl_to_set = (!self.settings.early_refresh).then_some(ttl);
         if may_write && let Some(held) = self.held_lock(sid) {
             if self.touch_locked(sid, &held, ttl_to_set)? {
@@ -187,7 +190,7 @@ impl Handler {
             }
             may_write = false;
         }
-        let Some(ttl) = ttl_to_set else { return Ok(Poll::Ready(())) };
+        let Some(ttl) = ttl_to_set.filter(|_| !is_kept) else { return Ok(Poll::Ready(())) };
         let touched = self
             .execute("touch", sid, no_data, |connection, keys| {
                 Store(connection).touch(&keys.session, ttl)
@@ -197,6 +200,25 @@ impl Handler {
             return self.write(sid, data, ttl, WriteCause::Page);
         }
         Ok(Poll::Ready(()))
+    }
+
+    /// Stores an unchanged session once more, encrypted with the key of now. False where
+    /// that was left alone: it is not what it was, or the server permits no scripts.
+    fn encrypt_anew(&mut self, sid: Sid<'_>, data: &[u8], ttl: Ttl) -> Result<bool, Error> {
+        let stored = self.encode(sid, data)?;
+        let before = self.sessions.get(sid).and_then(Entry::outdated).unwrap_or_default().to_vec();
+        let outcome = self.execute(
+            "write",
+            sid,
+            |_| stored.len(),
+            |connection, keys| {
+                Store(connection).replace_unchanged(&keys.session, &before, &stored, ttl)
+            },
+        );
+        match outcome {
+            Err(Error::Refused { .. }) => Ok(false),
+            outcome => outcome.map_err(Error::on_write),
+        }
     }
 
     /// Starts the TTL again with the lock, and releases that. False where the lock

@@ -27,6 +27,7 @@ use crate::client::pools::Pools;
 use crate::config::save_path::{self, SavePath};
 use crate::error::Error;
 use crate::key::Sid;
+use crate::runtime::counters::Counters;
 use crate::runtime::wait_limits::WaitLimits;
 
 use cluster::Cluster;
@@ -102,6 +103,11 @@ impl Backend {
     /// How many connections this process may hold to one server, at least 2.
     pub fn max_connections(&self) -> u32 {
         self.pools.runtime().max_connections()
+    }
+
+    /// What this process counts.
+    pub fn counters(&self) -> &Counters {
+        &self.pools.runtime().counters
     }
 
     /// Which servers let how many connections of this process wait.

@@ -64,7 +64,13 @@ fn a_request_that_was_denied_to_write_has_nothing_to_release() {
 
 #[test]
 fn a_compressed_session_is_told_by_what_php_got_and_reclaimed_by_what_is_stored() {
-    let found = || Some(Data { session: b"plain".to_vec(), stored: Some(b"stored".to_vec()) });
+    let found = || {
+        Some(Data {
+            session: b"plain".to_vec(),
+            stored: Some(b"stored".to_vec()),
+            is_outdated: false,
+        })
+    };
     let mut unlocked = Entry::new(id("a"));
     unlocked.park(found());
     assert_eq!(unlocked.parked(), Some(&b"plain"[..]));

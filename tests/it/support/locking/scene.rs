@@ -104,6 +104,7 @@ fn open(save_path: &str, policy: LockPolicy) -> Handler {
         failover: Duration::ZERO,
         wait_replicas: 0,
         compression: None,
+        encryption: None,
         memory: usize::MAX,
         lock: Some(policy),
     };
