@@ -11,6 +11,8 @@ use pem::Pem;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 
+use super::der::Der;
+
 const NO_PASSPHRASE: &str = "it is protected by a passphrase: set stream[passphrase]";
 const WRONG_PASSPHRASE: &str = "stream[passphrase] is not its passphrase, or the file is damaged";
 
@@ -71,7 +73,14 @@ fn decrypt_traditional(key: &Pem, info: &str, passphrase: &str) -> Result<Vec<u8
             ));
         }
     }
+    .filter(|der| is_sequence(der))
     .ok_or_else(|| WRONG_PASSPHRASE.to_owned())
+}
+
+/// Whether `der` is what all forms of keys are. One in 256 wrong passphrases gives
+/// bytes that end as a key's do, and that are nothing.
+fn is_sequence(der: &[u8]) -> bool {
+    Der(der).take_if(0x30).is_some_and(|key| key.whole.len() == der.len())
 }
 
 /// None where the result cannot be a key's encoding, or `initial` has another
@@ -111,4 +120,25 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
         _ => None,
     });
     pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wrong_passphrase_gives_a_key() {
+        let body = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v";
+        for cipher in ["AES-256-CBC", "AES-192-CBC", "AES-128-CBC"] {
+            let text = format!(
+                "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: {cipher},{:032X}\n\n\
+                 {body}\n-----END RSA PRIVATE KEY-----\n",
+                7
+            );
+            for passphrase in 0..3000 {
+                let outcome = read(text.as_bytes(), Some(&passphrase.to_string()));
+                assert_eq!(outcome.err().as_deref(), Some(WRONG_PASSPHRASE), "{passphrase}");
+            }
+        }
+    }
 }
